@@ -1,0 +1,137 @@
+"""Answers of a tx-indexer, decoded and checked for shape; nothing here trusts what it reads.
+
+Messages and events stay JSON as they came: they are stored so, and whoever reads events decodes them. An ordinary body
+is decoded in one pass; a body that holds a lone surrogate or bytes that are no UTF-8 (memos may) takes the slow way,
+which keeps such characters as escapes.
+"""
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+
+CAP_MESSAGE = "max elements per query reached"
+CAP_CODES = ("MAX_ELEMENTS_REACHED", "BLOCK_EXCEEDS_MAX_ELEMENTS")
+
+Height = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+BigInt = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class BlockAnswer(msgspec.Struct):
+    height: Height
+    hash: str
+    time: str
+    num_txs: Count
+    total_txs: Height
+    last_block_hash: str
+    chain_id: str
+    proposer_address_raw: str = ""
+
+    def stored_time(self) -> datetime:
+        """The block's time to the microsecond. Raises ValueError when it is not a time."""
+        # Nine digits of fraction come from the chain; Python keeps six and drops the rest.
+        time = datetime.fromisoformat(self.time)
+        return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+class Coin(msgspec.Struct):
+    amount: int
+    denom: str
+
+
+class Response(msgspec.Struct):
+    events: msgspec.Raw
+    error: str = ""
+
+
+class TransactionAnswer(msgspec.Struct):
+    block_height: Height
+    index: Count
+    hash: str
+    success: bool
+    gas_wanted: BigInt
+    gas_used: BigInt
+    response: Response
+    messages: msgspec.Raw
+    gas_fee: Coin | None = None
+    memo: str = ""
+
+    @property
+    def events(self) -> bytes:
+        """The JSON list of events, as it came."""
+        return bytes(self.response.events)
+
+    def stored_fee(self) -> str:
+        """The fee as the chain prints coins, e.g. "1000ugnot"; empty when there is none."""
+        return f"{self.gas_fee.amount}{self.gas_fee.denom}" if self.gas_fee and self.gas_fee.denom else ""
+
+
+class _Error(msgspec.Struct):
+    message: str = ""
+    extensions: dict[str, Any] | None = None
+
+
+class AnswerData(msgspec.Struct):
+    latestBlockHeight: int | None = None
+    getBlocks: list[BlockAnswer] | None = None
+    getTransactions: list[TransactionAnswer] | None = None
+
+
+class _Answer(msgspec.Struct):
+    data: AnswerData | None = None
+    errors: list[_Error] | None = None
+
+
+class AnswerInvalid(Exception):
+    """The body is not an answer of a tx-indexer; the text says where it stops making sense."""
+
+
+class AnswerRefused(Exception):
+    """The server answered with `errors`; partial data beside them is never taken."""
+
+
+class CapReached(AnswerRefused):
+    """More rows match than one answer may hold (10,000 on servers of today): ask for less."""
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
+
+
+def read(body: bytes) -> AnswerData:
+    """The data of an answer. Raises `CapReached`, `AnswerRefused`, `AnswerInvalid`."""
+    answer = _decode_any(body)
+    if answer.errors:
+        first = answer.errors[0]
+        for error in answer.errors:
+            code = (error.extensions or {}).get("code")
+            if CAP_MESSAGE in error.message or code in CAP_CODES:
+                raise CapReached(error.message)
+        raise AnswerRefused(f"{first.message:.300}")
+    if answer.data is None:
+        raise AnswerInvalid("an answer without data and without errors")
+    return answer.data
+
+
+def _decode_any(body: bytes) -> _Answer:
+    try:
+        body.decode()
+        return _decode(body)
+    except (UnicodeDecodeError, msgspec.DecodeError):
+        pass
+    try:
+        text = body.decode("utf-8", "surrogateescape")
+        return msgspec.convert(_keep_raw(json.loads(text)), _Answer)
+    except (ValueError, RecursionError) as error:  # msgspec.ValidationError is a ValueError
+        raise AnswerInvalid(f"{error!s:.300}") from None
+
+
+def _keep_raw(answer: Any) -> Any:
+    """The decoded answer with messages and events as JSON again, for their place in `TransactionAnswer` is raw."""
+    data = answer.get("data") if isinstance(answer, dict) else None
+    for row in (data.get("getTransactions") if isinstance(data, dict) else None) or ():
+        if isinstance(row, dict) and isinstance(row.get("response"), dict):
+            row["messages"] = msgspec.Raw(json.dumps(row.get("messages")).encode())
+            row["response"]["events"] = msgspec.Raw(json.dumps(row["response"].get("events")).encode())
+    return answer

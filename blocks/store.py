@@ -1,0 +1,103 @@
+"""Writing windows: blocks, transactions and coverage, by COPY, in one database transaction. Hand-written SQL lives here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import connection
+
+from blocks.answers import BlockAnswer, TransactionAnswer
+from blocks.copying import copy_rows
+from blocks.fields import height_ranges
+from blocks.models import Chain
+from blocks.plan import Span
+from blocks.storable import storable
+
+_BLOCKS = "COPY blocks (height, hash, last_block_hash, time, num_txs, total_txs, proposer_address) FROM STDIN"
+_TRANSACTIONS = (
+    "COPY transactions (block_height, index, hash, success, gas_wanted, gas_used, gas_fee, memo, error, messages, events)"
+    " FROM STDIN"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlock:
+    """What links a stored block to its neighbours."""
+
+    height: int
+    hash: str
+    last_block_hash: str
+    num_txs: int
+    total_txs: int
+
+
+def adopt_chain(block: BlockAnswer, start_height: int) -> Chain:
+    """The chain of this database, made from the first block ever seen when there is none yet."""
+    chain, _ = Chain.objects.get_or_create(id=1, defaults={"chain_id": block.chain_id, "start_height": start_height})
+    return chain
+
+
+def insert_window(blocks: Sequence[BlockAnswer], transactions: Sequence[TransactionAnswer]) -> None:
+    """Insert complete heights in the caller's database transaction; rows of these heights from before are replaced."""
+    heights = [block.height for block in blocks]
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM blocks WHERE height = ANY(%s)", [heights])
+        cursor.execute("DELETE FROM transactions WHERE block_height = ANY(%s)", [heights])
+    with copy_rows(_BLOCKS) as copy:
+        for block in blocks:
+            copy.write_row(
+                (
+                    block.height,
+                    storable(block.hash),
+                    storable(block.last_block_hash),
+                    block.stored_time(),
+                    block.num_txs,
+                    block.total_txs,
+                    storable(block.proposer_address_raw),
+                )
+            )
+    with copy_rows(_TRANSACTIONS) as copy:
+        for transaction in transactions:
+            copy.write_row(
+                (
+                    transaction.block_height,
+                    transaction.index,
+                    storable(transaction.hash),
+                    transaction.success,
+                    transaction.gas_wanted,
+                    transaction.gas_used,
+                    storable(transaction.stored_fee()),
+                    storable(transaction.memo),
+                    storable(transaction.response.error),
+                    bytes(transaction.messages).decode(),
+                    transaction.events.decode(),
+                )
+            )
+
+
+def cover(spans: Sequence[Span], first_block_hash: str | None) -> list[tuple[int, int]]:
+    """Add `spans` to the coverage, and block 1's hash when it is among them, in the caller's database transaction.
+
+    Returns the coverage after it: inclusive (first, last) ranges, ascending.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE chain SET coverage = coverage + %s, first_block_hash = coalesce(%s, first_block_hash)"
+            " RETURNING coverage",
+            [height_ranges([(span.first, span.last) for span in spans]), first_block_hash],
+        )
+        return [(part.lower, part.upper - 1) for part in cursor.fetchone()[0]]
+
+
+def see_tip(tip: int) -> None:
+    """Remember the highest height that the source said it has."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE chain SET tip = %s, tip_seen_at = now()", [tip])
+
+
+def stored_blocks(heights: Sequence[int]) -> dict[int, StoredBlock]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT height, hash, last_block_hash, num_txs, total_txs FROM blocks WHERE height = ANY(%s)",
+            [list(heights)],
+        )
+        return {row[0]: StoredBlock(*row) for row in cursor.fetchall()}

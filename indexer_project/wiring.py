@@ -1,0 +1,49 @@
+"""Parts made from settings: the one place where the rooms of the project meet."""
+
+from collections.abc import Sequence
+
+from django.conf import settings
+
+from blocks.answers import TransactionAnswer
+from blocks.synchronizer import SyncSettings
+from events.postgres_queue import PostgresQueue
+from events.profiles import profile_for
+from events.queues import Queue
+from events.recorder import Recorder
+from events.sqs import SqsQueue, SqsSettings
+
+
+def sync_settings() -> SyncSettings:
+    return SyncSettings(
+        urls=settings.TX_INDEXER_URLS,
+        chain_id=settings.CHAIN_ID,
+        start_height=settings.START_HEIGHT,
+        connections=settings.SYNC_CONNECTIONS,
+        window_blocks=settings.SYNC_WINDOW_BLOCKS,
+        window_transactions=settings.SYNC_WINDOW_TRANSACTIONS,
+        max_answer_bytes=settings.SYNC_MAX_ANSWER_BYTES,
+        timeout=settings.SYNC_TIMEOUT_SECONDS,
+        poll=settings.SYNC_POLL_SECONDS,
+    )
+
+
+def record_events(chain_id: str, transactions: Sequence[TransactionAnswer]) -> None:
+    """What the synchronizer calls for the transactions it stores: their token events go to the outbox."""
+    profile = profile_for(chain_id, libraries=settings.GRC20_LIBRARY_PATHS, unsigned=settings.GRC20_UNSIGNED_AMOUNTS)
+    Recorder(chain_id, profile, settings.SQS_MAX_MESSAGE_BYTES).record(transactions)
+
+
+def sqs_queue() -> SqsQueue:
+    return SqsQueue(
+        SqsSettings(
+            url=settings.SQS_QUEUE_URL,
+            name=settings.SQS_QUEUE_NAME,
+            region=settings.SQS_REGION,
+            create=settings.SQS_CREATE_QUEUE,
+            visibility_seconds=settings.SQS_VISIBILITY_SECONDS,
+        )
+    )
+
+
+def queue() -> Queue:
+    return sqs_queue() if settings.QUEUE == "sqs" else PostgresQueue()
