@@ -1,8 +1,8 @@
 """Tokens, accounts, transfers and balances.
 
-Token paths and addresses are interned (`Token`, `Account`): transfers are the largest table, and three 40-byte strings a
-row would triple it and each of its indexes. No foreign key is checked by the database on the hot tables: ids come from
-the same transaction that writes them.
+Token paths and addresses are interned (`Token`, `Account`): transfers are the largest table, and three 40-byte strings
+a row would triple it and each of its indexes. No foreign key is checked by the database on the hot tables: ids come
+from the same transaction that writes them.
 """
 
 from django.db import models
@@ -20,9 +20,7 @@ class Token(models.Model):
     name = models.TextField(blank=True, db_default="")
     symbol = models.TextField(blank=True, db_default="")
     decimals = models.SmallIntegerField(null=True)
-    announcements = models.IntegerField(
-        db_default=0, help_text="NewToken events seen for this id; more than one: doubt."
-    )
+    announcements = models.IntegerField(db_default=0, help_text="NewToken events for this id; more than one: doubt.")
 
     class Meta:
         db_table = "tokens"

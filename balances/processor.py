@@ -22,7 +22,7 @@ RETRY_SECONDS = 1.0
 class Processor:
     """One processor; any number may run at once, on any number of machines.
 
-    `chain_id` is asked for at each batch, since a processor may start before the first block is stored (None until then).
+    `chain_id` is asked for at each batch: a processor may start before the first block is stored (None until then).
     """
 
     queue: Queue

@@ -18,8 +18,8 @@ class Progress:
     """Heights, all inclusive; −1 where there is nothing yet.
 
     `indexed`: every block up to here is stored and every transfer in them applied. `up_to`: nothing above here is in;
-    larger than `indexed` only while there are gaps, or windows being applied in parallel. `contiguous`: stored without a
-    gap. `tip`: the highest the source said it has.
+    larger than `indexed` only while there are gaps, or windows being applied in parallel. `contiguous`: stored without
+    a gap. `tip`: the highest the source said it has.
     """
 
     chain_id: str | None

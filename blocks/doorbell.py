@@ -1,7 +1,7 @@
 """The doorbell: a websocket subscription that only says "look now". Rows are never read from it.
 
-A subscription replays nothing, may ring before a block can be read, may repeat and may fall silent; polling goes on beside
-it, so losing it only makes the synchronizer slower.
+A subscription replays nothing, may ring before a block can be read, may repeat and may fall silent; polling goes on
+beside it, so losing it only makes the synchronizer slower.
 """
 
 import asyncio

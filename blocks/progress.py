@@ -2,7 +2,7 @@
 
 import logging
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from tqdm import tqdm
 
@@ -48,7 +48,7 @@ class ProgressReport:
     def _covered(self) -> int:
         return sum(last - first + 1 for first, last in self._synchronizer.coverage) if self._synchronizer else 0
 
-    def _draw(self, bar: "tqdm[None]") -> None:
+    def _draw(self, bar: "tqdm[NoReturn]") -> None:
         assert self._synchronizer is not None
         bar.total = self._synchronizer.tip + 1 - self._synchronizer.settings.start_height
         bar.initial = self._at_first

@@ -1,4 +1,4 @@
-"""Writing windows: blocks, transactions and coverage, by COPY, in one database transaction. Hand-written SQL lives here."""
+"""Writing windows: blocks, transactions and coverage, in one database transaction. Hand-written SQL lives here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from blocks.storable import storable
 
 _BLOCKS = "COPY blocks (height, hash, last_block_hash, time, num_txs, total_txs, proposer_address) FROM STDIN"
 _TRANSACTIONS = (
-    "COPY transactions (block_height, index, hash, success, gas_wanted, gas_used, gas_fee, memo, error, messages, events)"
-    " FROM STDIN"
+    "COPY transactions (block_height, index, hash, success, gas_wanted, gas_used, gas_fee, memo, error, messages,"
+    " events) FROM STDIN"
 )
 
 
@@ -83,7 +83,7 @@ def cover(spans: Sequence[Span], first_block_hash: str | None) -> list[tuple[int
         cursor.execute(
             "UPDATE chain SET coverage = coverage + %s, first_block_hash = coalesce(%s, first_block_hash)"
             " RETURNING coverage",
-            [height_ranges([(span.first, span.last) for span in spans]), first_block_hash],
+            [height_ranges([(span.first, span.last) for span in spans]), first_block_hash],  # type: ignore[list-item]  # psycopg dumps ranges; the stubs know plain values only
         )
         return [(part.lower, part.upper - 1) for part in cursor.fetchone()[0]]
 

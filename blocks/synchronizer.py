@@ -183,7 +183,7 @@ class Synchronizer:
     def _store_fetched(self, *, finish: bool = False) -> None:
         """Store the downloads that are done; with `finish`, only those, and forget the rest."""
         for future in [future for future in self._fetching if future.done()]:
-            span, endpoint = self._fetching.pop(future)
+            _, endpoint = self._fetching.pop(future)
             try:
                 window = future.result()
             except EndpointUnavailable as unavailable:
@@ -229,10 +229,10 @@ class Synchronizer:
                 self._retries.fail(blocks[0].height, f"the database refuses it: {str(error).strip():.200}")
                 return
             middle = blocks[len(blocks) // 2].height
-            for part in (lambda height: height < middle), (lambda height: height >= middle):
+            for low in (True, False):
                 self._insert(
-                    [block for block in blocks if part(block.height)],
-                    [transaction for transaction in transactions if part(transaction.block_height)],
+                    [block for block in blocks if (block.height < middle) is low],
+                    [transaction for transaction in transactions if (transaction.block_height < middle) is low],
                 )
             return
         if first_hash is not None:
@@ -240,7 +240,7 @@ class Synchronizer:
         self.on_progress(len(blocks), len(transactions))
 
     def _check_edges(self, window: Window) -> None:
-        """Compare the ends of a window with stored neighbours, so that windows of two chains never stand side by side."""
+        """Compare a window with its stored neighbours, so that windows of two chains never stand side by side."""
         blocks = window.checked.blocks
         heights = {block.height for block in blocks}
         edges = [height for h in heights for height in (h - 1, h + 1) if height not in heights]

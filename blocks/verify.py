@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from blocks.answers import BlockAnswer, TransactionAnswer
 from blocks.plan import Span
@@ -66,7 +67,18 @@ def _wrong_link(found: dict[int, BlockAnswer], height: int) -> str | None:
     return wrong_link(before.height, before.hash, before.total_txs, block)
 
 
-def wrong_link(height: int, block_hash: str, total_txs: int, block: BlockAnswer) -> str | None:
+class Successor(Protocol):
+    """What a block, fetched or stored, says of the one before it."""
+
+    @property
+    def last_block_hash(self) -> str: ...
+    @property
+    def num_txs(self) -> int: ...
+    @property
+    def total_txs(self) -> int: ...
+
+
+def wrong_link(height: int, block_hash: str, total_txs: int, block: Successor) -> str | None:
     """What is wrong between the block at `height` and its successor `block`; None when they fit.
 
     Genesis has no hash and its transactions are not in the running total, so block 1 starts both chains anew.

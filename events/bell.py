@@ -9,14 +9,14 @@ logger = logging.getLogger(__name__)
 
 
 class Bell:
-    """LISTEN on one channel. A lost connection only makes waiting a plain wait: whoever waits looks anyway afterwards."""
+    """LISTEN on one channel. A lost connection makes waiting a plain wait: whoever waits looks anyway afterwards."""
 
     def __init__(self, channel: str) -> None:
         self._channel = channel
         self._listener: psycopg.Connection | None = None
 
     def listen(self) -> None:
-        """Begin to listen; what is rung from now on is not missed. Raises Django's `OperationalError` when it cannot."""
+        """Begin to listen; what is rung from now on is not missed. Raises Django's `OperationalError`."""
         if self._listener is not None and not self._listener.closed:
             return
         parameters = connection.get_connection_params()

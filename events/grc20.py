@@ -1,8 +1,8 @@
 """GRC20 events: what one event of a successful transaction says, if it is believed. Pure functions.
 
 Two formats carry a token. Library-stamped: the emitter is a trusted library and the attribute `token` names the token.
-Realm-stamped: a realm emits exactly `from`, `to`, `value` about itself, and the realm's path is the token. Mint and burn
-follow from which side is empty, never from what the event calls itself (`docs/events.md`).
+Realm-stamped: a realm emits exactly `from`, `to`, `value` about itself, and the realm's path is the token. Mint and
+burn follow from which side is empty, never from what the event calls itself (`docs/events.md`).
 """
 
 import re

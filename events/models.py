@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from blocks.fields import RawJSONField
 from events.grc20 import REASONS
@@ -18,7 +19,7 @@ class OutboxMessage(models.Model):
     last_height = models.BigIntegerField()
     transfers = models.IntegerField()
     body = models.TextField(help_text="The message, docs/messages.md; ASCII JSON.")
-    created_at = models.DateTimeField(db_default=models.functions.Now())
+    created_at = models.DateTimeField(db_default=Now())
     published_at = models.DateTimeField(null=True)
     publishes = models.IntegerField(db_default=0)
     applied_at = models.DateTimeField(null=True)
@@ -71,7 +72,7 @@ class SetAsideMessage(models.Model):
     outbox_id = models.BigIntegerField(null=True)
     body = models.TextField()
     reason = models.TextField()
-    received_at = models.DateTimeField(db_default=models.functions.Now())
+    received_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         db_table = "set_aside_messages"

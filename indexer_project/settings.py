@@ -142,7 +142,7 @@ if not TX_INDEXER_URLS:
     env.need(
         "sync",
         "TX_INDEXER_URLS",
-        "Set TX_INDEXER_URLS=https://indexer.gno.land/graphql/query, or several, comma-separated, in order of preference.",
+        "Set TX_INDEXER_URLS=https://indexer.gno.land/graphql/query, or several, comma-separated, the preferred first.",
     )
 
 # Events and queue

@@ -20,6 +20,7 @@ from replay.site import ServedQuery, Site
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
+_CLOSING_ROUNDS = 10
 _SHORTEST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.25
 
@@ -177,8 +178,12 @@ class _Server(uvicorn.Server):
         """Drop every connection and free the port."""
         for server in self.servers:
             server.close()
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
+        # A connection accepted a moment ago is known only some rounds of the loop later, and one dropped is closed in
+        # the round after: without these rounds the loop would end with open sockets.
+        for _round in range(_CLOSING_ROUNDS):
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+            await asyncio.sleep(0)
         tasks = list(self.server_state.tasks)
         for task in tasks:
             task.cancel()
@@ -188,7 +193,9 @@ class _Server(uvicorn.Server):
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named because asyncio turns Nagle's delay (40 ms an answer) off only for sockets that name it.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))

@@ -1,4 +1,4 @@
-"""What all tests share: a real PostgreSQL (embedded unless DATABASE_URL is set) and settings of a machine of one's own."""
+"""What all tests share: a real PostgreSQL (embedded unless DATABASE_URL is set), and settings for one machine."""
 
 from pathlib import Path
 

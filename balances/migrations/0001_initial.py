@@ -42,9 +42,7 @@ class Migration(migrations.Migration):
                 ("decimals", models.SmallIntegerField(null=True)),
                 (
                     "announcements",
-                    models.IntegerField(
-                        db_default=0, help_text="NewToken events seen for this id; more than one: doubt."
-                    ),
+                    models.IntegerField(db_default=0, help_text="NewToken events for this id; more than one: doubt."),
                 ),
             ],
             options={

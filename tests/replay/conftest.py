@@ -5,40 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import urllib3
 
 from replay.recording import Recording, load_recording
 from replay.server import ReplaySource
-
-RECORDINGS = Path(__file__).parents[2] / "recordings"
-
-
-class Answered(NamedTuple):
-    """One HTTP answer."""
-
-    status: int
-    headers: Any
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def data(self) -> Any:
-        return self.json["data"]
-
-    @property
-    def errors(self) -> Any:
-        return self.json["errors"]
-
-
-Ask = Callable[..., Answered]
-WaitUntil = Callable[[Callable[[], object]], None]
+from tests.replay.asking import RECORDINGS, Answered, Ask, ChainOf, WaitUntil
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +66,7 @@ def wait_until() -> WaitUntil:
 
 
 @pytest.fixture
-def chain_of() -> Callable[..., Recording]:
+def chain_of() -> ChainOf:
     """A synthetic chain: ``chain_of(3, 0, 2)`` has blocks 0, 1, 2 with 3, 0 and 2 transactions."""
 
     def build(*counts: int, **fields: Any) -> Recording:

@@ -1,5 +1,6 @@
 """`manage.py runsync`: the Block Synchronizer, with the doorbell, and the relay when the queue is SQS."""
 
+import sys
 import threading
 from typing import Any
 
@@ -26,7 +27,7 @@ class Command(BaseCommand):
         require("database", "sync", "events", "queue")
         wake = threading.Event()
         stop = stop_on_signals(wake.set)
-        report = ProgressReport(self.stderr)
+        report = ProgressReport(sys.stderr)
         synchronizer = Synchronizer(
             wiring.sync_settings(), wiring.record_events, stop, wake=wake, on_progress=report.stored
         )

@@ -14,10 +14,9 @@ from websockets.typing import Subprotocol
 
 from replay import conversation as conversation_module
 from replay.server import ReplaySource
+from tests.replay.asking import RECORDINGS
 
 pytestmark = pytest.mark.indexer
-
-RECORDINGS = Path(__file__).parents[2] / "recordings"
 
 
 def _recorded(file: str) -> list[Any]:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import urllib3
+
 from replay.recording import Recording
 from replay.server import ReplaySource
+from tests.replay.asking import Ask
 
 pytestmark = pytest.mark.indexer
 
-Ask = Callable[..., Any]
-
 
 def _heights(where: str, source: ReplaySource, ask: Ask) -> Any:
-    rows = ask(source, "{getBlocks(where:%s){height}}" % where).data["getBlocks"]
+    rows = ask(source, "{getBlocks(where:" + where + "){height}}").data["getBlocks"]
     return rows if rows is None else [row["height"] for row in rows]
 
 
@@ -100,7 +99,7 @@ TRANSACTIONS = [
     # ... and for two attributes of one event there is _and, at the level of the event.
     (
         '{response:{events:{GnoEvent:{_and:[{attrs:{key:{eq:"from"},value:{eq:""}}},'
-        '{attrs:{value:{eq:"%s"}}}]}}}}' % FOO,
+        '{attrs:{value:{eq:"' + FOO + '"}}}]}}}}',
         lambda row: any(
             ("from", "") in _attributes(event) and FOO in dict(_attributes(event)).values()
             for event in _events(row, "GnoEvent")
@@ -118,7 +117,7 @@ TRANSACTIONS = [
 
 @pytest.mark.parametrize(("where", "wanted"), TRANSACTIONS, ids=[where for where, _wanted in TRANSACTIONS])
 def test_where_selects_transactions(whole: ReplaySource, ask: Ask, gnotest: Recording, where: str, wanted: Any) -> None:
-    rows = ask(whole, "{getTransactions(where:%s){block_height index}}" % where).data["getTransactions"]
+    rows = ask(whole, "{getTransactions(where:" + where + "){block_height index}}").data["getTransactions"]
     expected = _reference(gnotest, wanted)
     assert rows == ([{"block_height": height, "index": index} for height, index in expected] or None)
 
@@ -177,7 +176,8 @@ def test_the_cap_keeps_the_first_rows_of_the_order_asked_and_cuts_inside_a_block
 
 def test_each_root_field_has_a_cap_of_its_own(gnotest: Recording, ask: Ask) -> None:
     with ReplaySource(gnotest, cap=10) as source:
-        query = "{a:getBlocks(where:{height:{lt:9}}){height} b:getBlocks(where:{}){height} c:getTransactions(where:{}){index}}"
+        query = "{a:getBlocks(where:{height:{lt:9}}){height} b:getBlocks(where:{}){height}"
+        query += " c:getTransactions(where:{}){index}}"
         answer = ask(source, query)
         assert [len(answer.data[name]) for name in "abc"] == [9, 10, 10]
         assert [error["path"] for error in answer.errors] == [["b"], ["c"]]
@@ -187,7 +187,7 @@ def test_each_root_field_has_a_cap_of_its_own(gnotest: Recording, ask: Ask) -> N
 def test_integers_are_64_bits_wide_in_answers_literals_and_variables(ask: Ask, amount: int) -> None:
     transaction = {"block_height": 0, "index": 0, "gas_used": amount, "gas_fee": {"amount": amount, "denom": "ugnot"}}
     query = "query($n:Int){a:getTransactions(where:{gas_used:{eq:$n}}){gas_used gas_fee{amount}}"
-    query += " b:getTransactions(where:{gas_fee:{amount:{eq:%d}}}){index}}" % amount
+    query += " b:getTransactions(where:{gas_fee:{amount:{eq:" + str(amount) + "}}}){index}}"
     with ReplaySource(Recording.from_rows([{"height": 0}], [transaction])) as source:
         for variable in (amount, str(amount)):
             answer = ask(source, query, {"n": variable})
