@@ -4,7 +4,7 @@ Hand-written SQL lives here. A batch is a constant number of statements whatever
 order, table after table, so that any number of processors wait for each other in one direction and never deadlock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db import connection
@@ -83,7 +83,7 @@ class _Tables:
     accounts: dict[str, int]
 
 
-def apply(messages: Sequence[Message]) -> int:
+def apply(messages: Collection[Message]) -> int:
     """Apply `messages` inside the caller's database transaction; returns how many transfers they carry.
 
     Whatever was applied before is left as it is, so messages may come twice, late and in any order.
@@ -117,7 +117,7 @@ def apply(messages: Sequence[Message]) -> int:
     return transfers
 
 
-def _intern(messages: Sequence[Message]) -> _Tables:
+def _intern(messages: Collection[Message]) -> _Tables:
     paths = {path: standard for message in messages for path, standard in message.tokens}
     addresses = {address for message in messages for address in message.accounts}
     with connection.cursor() as cursor:

@@ -5,11 +5,12 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, transaction
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError, close_old_connections, transaction
 
 from balances.apply import apply
 from events import outbox
 from events.message import Message, MessageInvalid, decode
+from events.outbox import Standing
 from events.queues import Delivery, Queue
 from events.sqs import QueueUnavailable
 
@@ -53,48 +54,73 @@ class Processor:
     def process_batch(self, wait_seconds: float) -> int:
         """Receive one batch and apply it in one database transaction; returns how many messages there were."""
         with self.queue.batch(wait_seconds) as deliveries:
-            chain_id = self.chain_id()
             if not deliveries:
                 return 0
-            good = self._understand(deliveries, chain_id or "")
+            good = self._understand(deliveries, self.chain_id() or "")
             try:
                 with transaction.atomic():
-                    self.transfers += apply([message for _, message in good])
-            except (OperationalError, InterfaceError):
-                raise
-            except DatabaseError:
+                    transfers = apply(good.values())
+            except (DataError, IntegrityError):
                 # One message holds something the database refuses: find it, so that it stops no other.
-                good = self._apply_one_by_one(good)
-            outbox.mark_applied([message.id for _, message in good])
-            self.messages += len(good)
-        logger.debug("Applied messages=%d", len(good))
+                good, transfers = self._apply_one_by_one(good)
+            outbox.mark_applied([message.id for message in good.values()])
+        # Only now is it committed.
+        self.messages += len(good)
+        self.transfers += transfers
+        logger.debug("Applied messages=%d transfers=%d", len(good), transfers)
         return len(deliveries)
 
-    def _understand(self, deliveries: Sequence[Delivery], chain_id: str) -> list[tuple[Delivery, Message]]:
-        good = []
+    def _understand(self, deliveries: Sequence[Delivery], chain_id: str) -> dict[Delivery, Message]:
+        """The messages that wait to be applied; what cannot be understood or believed is set aside with the reason."""
+        read: dict[Delivery, Message | MessageInvalid] = {}
         for delivery in deliveries:
             try:
-                good.append((delivery, decode(delivery.body, chain_id)))
+                read[delivery] = decode(delivery.body, chain_id)
             except MessageInvalid as invalid:
-                self._set_aside(delivery, str(invalid), invalid.outbox_id)
+                read[delivery] = invalid
+        standings = self._standings(read)
+        good = {}
+        for delivery, said in read.items():
+            standing = standings.get(delivery)
+            if isinstance(said, MessageInvalid):
+                # A row is only set aside by its own words, not by a message that claims its number.
+                row = said.outbox_id if standing is Standing.PENDING else delivery.outbox_id
+                self._set_aside(delivery, str(said), row)
+            elif standing is Standing.PENDING:
+                good[delivery] = said
+            elif standing is Standing.DIFFERENT:
+                self._set_aside(delivery, f"it is not what the outbox holds as message {said.id}", delivery.outbox_id)
+            elif standing is Standing.ABSENT:
+                logger.warning("Message passed over: it is not in the outbox id=%s outbox_id=%d", delivery.id, said.id)
         return good
 
-    def _apply_one_by_one(self, good: list[tuple[Delivery, Message]]) -> list[tuple[Delivery, Message]]:
-        applied = []
-        for delivery, message in good:
+    def _standings(self, read: dict[Delivery, Message | MessageInvalid]) -> dict[Delivery, Standing]:
+        found: dict[Delivery, Standing] = {}
+        asked: dict[Delivery, int] = {}
+        for delivery, said in read.items():
+            outbox_id = said.outbox_id if isinstance(said, MessageInvalid) else said.id
+            if delivery.outbox_id is not None:
+                # It was read from the row itself, which is locked: only its number can be another's.
+                found[delivery] = Standing.PENDING if outbox_id == delivery.outbox_id else Standing.DIFFERENT
+            elif outbox_id is not None:
+                asked[delivery] = outbox_id
+        answers = outbox.standings([(outbox_id, delivery.body) for delivery, outbox_id in asked.items()])
+        return found | dict(zip(asked, answers, strict=True))
+
+    def _apply_one_by_one(self, good: dict[Delivery, Message]) -> tuple[dict[Delivery, Message], int]:
+        applied, transfers = {}, 0
+        for delivery, message in good.items():
             try:
                 with transaction.atomic():
-                    self.transfers += apply([message])
-                applied.append((delivery, message))
-            except (OperationalError, InterfaceError):
-                raise
-            except DatabaseError as error:
+                    transfers += apply([message])
+                applied[delivery] = message
+            except (DataError, IntegrityError) as error:
                 self._set_aside(delivery, f"the database refuses it: {error}", message.id)
-        return applied
+        return applied, transfers
 
     def _set_aside(self, delivery: Delivery, reason: str, outbox_id: int | None) -> None:
         logger.error("Message set aside id=%s outbox_id=%s reason=%s", delivery.id, outbox_id, reason)
-        outbox.set_aside(delivery.id, outbox_id or delivery.outbox_id, delivery.body, reason)
+        outbox.set_aside(delivery.id, outbox_id, delivery.body, reason)
 
     def _say(self, trouble: Exception | None) -> None:
         if trouble is not None and not self._troubled:

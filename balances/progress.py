@@ -38,7 +38,9 @@ def read_progress() -> Progress:
         return Progress(None, -1, -1, -1, -1)
     chain_id, start, tip, highest, contiguous = row
     up_to = -1 if highest is None else highest
-    contiguous = start - 1 if contiguous is None else contiguous
+    contiguous = -1 if contiguous is None else contiguous
     pending = outbox.lowest_pending_height()
     indexed = contiguous if pending is None else min(contiguous, pending - 1)
+    # Below the start nothing was ever looked at, so nothing is claimed of it.
+    indexed = indexed if indexed >= start else -1
     return Progress(chain_id, indexed, up_to, contiguous, tip)

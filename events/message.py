@@ -12,14 +12,14 @@ from typing import Annotated
 import msgspec
 
 from blocks.storable import is_storable
-from events.grc20 import MAX_ADDRESS_BYTES, MAX_TOKEN_BYTES
+from events.grc20 import MAX_ADDRESS_BYTES, MAX_NAME_BYTES, MAX_TOKEN_BYTES
 
 VERSION = 1
 
 Height = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Index = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Side = Annotated[int, msgspec.Meta(ge=-1, le=2**31 - 1)]
-Amount = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}$")]
+Amount = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{1,20}\Z")]
 Decimals = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
 
@@ -59,6 +59,9 @@ class _Envelope(msgspec.Struct):
     chain_id: str
 
 
+# RecursionError: brackets within brackets, a hundred thousand deep, cost a sender nothing.
+_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_message = msgspec.json.Decoder(Message).decode
 
@@ -67,7 +70,7 @@ def decode(body: str, chain_id: str) -> Message:
     """The message in `body`. Raises `MessageInvalid` with what is wrong: not ours, another version, another chain."""
     try:
         envelope = _decode_envelope(body)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except _UNREADABLE as error:
         raise MessageInvalid(f"not a message of this indexer: {error}") from None
     if envelope.chain_id != chain_id:
         raise MessageInvalid(f"a message of chain {envelope.chain_id!r}, and this database holds {chain_id!r}")
@@ -76,7 +79,7 @@ def decode(body: str, chain_id: str) -> Message:
         raise MessageInvalid(reason, envelope.id)
     try:
         message = _decode_message(body)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except _UNREADABLE as error:
         raise MessageInvalid(f"not a message of version {VERSION}: {error}", envelope.id) from None
     if wrong := _wrong_tables(message):
         raise MessageInvalid(wrong, message.id)
@@ -115,15 +118,19 @@ class Packed:
         return json.dumps(head, separators=(",", ":"))[:-1] + self._rest
 
 
+# A token, two addresses and the numbers, or a token, its name and symbol: an escaped character takes six bytes.
+_LARGEST_ROW = 6 * (MAX_TOKEN_BYTES + 2 * max(MAX_ADDRESS_BYTES, MAX_NAME_BYTES)) + 256
+
+
 class Packer:
     """Fills messages with movements and announcements in chain order, none longer than `max_bytes`."""
 
-    # Room for version, id, chain id, heights and the names of the tables.
-    _HEAD_BYTES = 512
+    # Room for version, id, heights and the names of the tables.
+    _HEAD_BYTES = 256
 
     def __init__(self, chain_id: str, max_bytes: int) -> None:
         self._chain_id = chain_id
-        self._max_bytes = max_bytes - self._HEAD_BYTES
+        self._max_bytes = max_bytes - self._HEAD_BYTES - len(json.dumps(chain_id))
         self._done: list[Packed] = []
         self._draft = _Draft()
 
@@ -145,8 +152,7 @@ class Packer:
         self._draft.add(self._draft.announcements, json.dumps(row, separators=(",", ":")))
 
     def _make_room(self, height: int) -> None:
-        # The largest row: a token, two addresses and the numbers; announcements hold a name of ≤ 4096 escaped bytes.
-        if self._draft.size + 12_000 > self._max_bytes:
+        if self._draft.size + _LARGEST_ROW > self._max_bytes:
             self._close()
         self._draft.see(height)
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from hashlib import sha256
 
 from django.db import connection
 
@@ -24,6 +26,19 @@ class Depth:
 
     pending: int
     set_aside: int
+
+
+class Standing(Enum):
+    """What the outbox says of a message that came back from a queue."""
+
+    PENDING = "pending"
+    """It is a row of the outbox, word for word, and waits to be applied."""
+    APPLIED = "applied"
+    """Its row was applied before: nothing is left to do."""
+    ABSENT = "absent"
+    """No such row: applied and pruned, or of another database that uses the same queue."""
+    DIFFERENT = "different"
+    """The row of its number waits and says something else: the message is not to be believed."""
 
 
 def add(messages: Iterable[Packed]) -> None:
@@ -55,20 +70,22 @@ def claim(most: int) -> list[Row]:
         return [Row(*row) for row in cursor.fetchall()]
 
 
-def claim_unpublished(most: int, max_bytes: int, republish_after: float) -> list[Row]:
+def claim_unpublished(most: int, max_bytes: int, republish_after: float, skip: Sequence[int] = ()) -> list[Row]:
     """Up to `most` messages of at most `max_bytes` together that the queue has not got, or has kept too long.
 
-    Locked until the caller's transaction ends. A message that was published and is not applied `republish_after`
-    seconds later is claimed again: a purged queue costs time, never data.
+    Locked until the caller's transaction ends; ids in `skip` are passed over. A message that was published and is not
+    applied `republish_after` seconds later is claimed again, so that a purged queue costs time, never data; the wait
+    doubles each time, up to 16 times, so that processors that were away for a day do not find a queue full of copies.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             "WITH claimed AS (SELECT id, body FROM outbox WHERE applied_at IS NULL AND set_aside_at IS NULL"
-            " AND (published_at IS NULL OR published_at < now() - make_interval(secs => %s))"
+            " AND id <> ALL(%s) AND (published_at IS NULL"
+            " OR published_at < now() - make_interval(secs => %s * power(2, least(publishes - 1, 4))))"
             " ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)"
             " SELECT id, body FROM (SELECT id, body, sum(length(body)) OVER (ORDER BY id) AS bytes FROM claimed) sized"
             " WHERE bytes <= %s OR bytes = length(body)",
-            [republish_after, most, max_bytes],
+            [list(skip), republish_after, most, max_bytes],
         )
         return [Row(*row) for row in cursor.fetchall()]
 
@@ -78,6 +95,35 @@ def mark_published(ids: Sequence[int]) -> None:
         cursor.execute(
             "UPDATE outbox SET published_at = now(), publishes = publishes + 1 WHERE id = ANY(%s)", [list(ids)]
         )
+
+
+def unpublished() -> int:
+    """How many pending messages the queue has never got."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM outbox WHERE applied_at IS NULL AND set_aside_at IS NULL AND published_at IS NULL"
+        )
+        count: int = cursor.fetchone()[0]
+        return count
+
+
+def standings(messages: Sequence[tuple[int, str]]) -> list[Standing]:
+    """What the outbox says of each (id, body), in one statement.
+
+    A queue outlives a database that is made anew, and two databases may share one by mistake: a message counts only as
+    the copy of a row, never by the number that it claims.
+    """
+    if not messages:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT CASE WHEN outbox.id IS NULL THEN 'absent' WHEN applied_at IS NOT NULL THEN 'applied'"
+            " WHEN sha256(convert_to(body, 'UTF8')) = digest THEN 'pending' ELSE 'different' END"
+            " FROM unnest(%s::bigint[], %s::bytea[]) WITH ORDINALITY AS given (given_id, digest, position)"
+            " LEFT JOIN outbox ON outbox.id = given_id ORDER BY position",
+            [[outbox_id for outbox_id, _ in messages], [sha256(body.encode()).digest() for _, body in messages]],
+        )
+        return [Standing(row[0]) for row in cursor.fetchall()]
 
 
 def mark_applied(ids: Sequence[int]) -> None:
@@ -96,11 +142,24 @@ def set_aside(queue_message_id: str, outbox_id: int | None, body: str, reason: s
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO set_aside_messages (queue_message_id, outbox_id, body, reason) VALUES (%s, %s, %s, %s)"
-            " ON CONFLICT (queue_message_id) DO NOTHING",
+            " ON CONFLICT (queue_message_id) DO UPDATE"
+            " SET body = excluded.body, reason = excluded.reason, received_at = excluded.received_at",
             [queue_message_id, outbox_id, body, reason],
         )
         if outbox_id is not None:
             cursor.execute("UPDATE outbox SET set_aside_at = now() WHERE id = %s AND applied_at IS NULL", [outbox_id])
+
+
+def redrive() -> int:
+    """Give what was set aside to the processors once more, after an upgrade; returns how many messages."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE outbox SET set_aside_at = NULL, published_at = NULL"
+            " WHERE set_aside_at IS NOT NULL AND applied_at IS NULL"
+        )
+        redriven: int = cursor.rowcount
+        cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+        return redriven
 
 
 def depth() -> Depth:

@@ -9,6 +9,9 @@ from events import outbox
 from events.bell import Bell
 from events.queues import BATCH, Delivery
 
+LOOK_SECONDS = 1.0
+"""The longest wait for the bell: a stop is noticed within it, and so is a message whose ring was lost."""
+
 
 class PostgresQueue:
     """Messages straight from the outbox; a dead processor's rows are free again as soon as its connection is gone."""
@@ -23,7 +26,7 @@ class PostgresQueue:
         # After an empty look the bell is waited for; it is listened to before looking, so no ring falls in between.
         self._bell.listen()
         if not self._found_some:
-            self._bell.wait(wait_seconds)
+            self._bell.wait(min(wait_seconds, LOOK_SECONDS))
         with transaction.atomic(durable=True):
             rows = outbox.claim(self._batch_size)
             self._found_some = bool(rows)

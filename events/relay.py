@@ -5,7 +5,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
 
 from events import outbox
 from events.bell import Bell
@@ -22,7 +22,7 @@ PRUNE_SECONDS = 600.0
 
 @dataclass
 class Relay:
-    """Publishes until told to stop. Any number may run at once: rows are claimed with SKIP LOCKED.
+    """Publishes until told to stop, or to `finish`. Any number may run at once: rows are claimed with SKIP LOCKED.
 
     `republish_after` in seconds; applied rows are deleted after `keep_hours`.
     """
@@ -32,10 +32,19 @@ class Relay:
     keep_hours: int
     stop: threading.Event
     _bell: Bell = field(default_factory=lambda: Bell(outbox.CHANNEL), init=False)
+    _finish: threading.Event = field(default_factory=threading.Event, init=False)
+    _refused: set[int] = field(default_factory=set, init=False)
     _troubled: bool = field(default=False, init=False)
 
+    def finish(self) -> None:
+        """Make `run` end as soon as the queue has got everything; `stop` still ends it at once."""
+        self._finish.set()
+
     def run(self) -> None:
-        """Publish and wait, turn by turn, until `stop` is set; troubles are logged once and waited out."""
+        """Publish and wait, turn by turn, until `stop` is set; troubles are logged once and waited out.
+
+        What the queue refused is tried once in a turn, so that it never holds up what comes after it.
+        """
         next_prune = time.monotonic()
         while not self.stop.is_set():
             try:
@@ -46,8 +55,11 @@ class Relay:
                     outbox.prune(self.keep_hours)
                     next_prune = time.monotonic() + PRUNE_SECONDS
                 self._say(None)
+                self._refused.clear()
+                if self._finish.is_set() and not outbox.unpublished():
+                    break
                 self._bell.wait(LOOK_SECONDS)
-            except (QueueUnavailable, DatabaseError) as error:
+            except (QueueUnavailable, DatabaseError, InterfaceError) as error:
                 self._say(error)
                 self._bell.close()
                 close_old_connections()
@@ -56,16 +68,20 @@ class Relay:
         connection.close()
 
     def publish_once(self) -> int:
-        """Publish one batch; returns how many messages the queue took. Raises `QueueUnavailable`, `DatabaseError`."""
+        """Offer one batch to the queue; returns how many messages it had.
+
+        Raises `QueueUnavailable`, `DatabaseError`.
+        """
         # The rows stay locked while SQS takes them, so no other relay sends them too; the lock hurts nobody else.
         with transaction.atomic(durable=True):
-            rows = outbox.claim_unpublished(BATCH, MAX_BATCH_BYTES, self.republish_after)
+            rows = outbox.claim_unpublished(BATCH, MAX_BATCH_BYTES, self.republish_after, sorted(self._refused))
             if not rows:
                 return 0
             taken = self.queue.send([(row.id, row.body) for row in rows])
             outbox.mark_published(taken)
+        self._refused.update({row.id for row in rows} - set(taken))
         logger.debug("Published messages=%d of=%d", len(taken), len(rows))
-        return len(taken)
+        return len(rows)
 
     def _say(self, trouble: Exception | None) -> None:
         if trouble is not None and not self._troubled:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+)
 from django.db import transaction
 
 from events.queues import BATCH, Delivery
@@ -20,10 +26,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MISSING_CODES = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
+TOO_LONG_CODES = ("AWS.SimpleQueueService.BatchRequestTooLong", "BatchRequestTooLong")
 
 
 class QueueUnavailable(Exception):
     """The queue cannot be used now or at all; the message names the queue and the way out."""
+
+
+class _Missing(QueueUnavailable):
+    """There is no such queue."""
+
+
+class _TooLong(QueueUnavailable):
+    """All messages of a batch together are more than this server takes at once."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +53,14 @@ class SqsSettings:
 
 
 class SqsQueue:
-    """One SQS queue, for sending and for receiving. Made without contacting anything; looked up at first use."""
+    """One SQS queue, for sending and for receiving. Made without contacting anything; looked up at first use.
+
+    Making it raises `QueueUnavailable` when what is configured cannot be right: no region, an endpoint that is no URL.
+    """
 
     def __init__(self, settings: SqsSettings) -> None:
         self._settings = settings
-        self._client: SQSClient = boto3.client(
-            "sqs",
-            region_name=settings.region or None,
-            # A receive may wait 20 seconds for a message, so reads may take that long and some.
-            config=Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4}),
-        )
+        self._client = _client(settings.region)
         self._url = settings.url
 
     def url(self) -> str:
@@ -59,35 +72,29 @@ class SqsQueue:
     def _find_or_create(self) -> str:
         name = self._settings.name
         try:
-            return self._client.get_queue_url(QueueName=name)["QueueUrl"]
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in MISSING_CODES:
-                raise QueueUnavailable(f"SQS queue {name!r}: {error}") from error
-        except BotoCoreError as error:
-            raise QueueUnavailable(f"SQS queue {name!r}: {error}") from error
-        if not self._settings.create:
-            raise QueueUnavailable(
-                f"There is no SQS queue {name!r}. Create it, set SQS_QUEUE_URL or SQS_QUEUE_NAME to the one to use, "
-                "or set SQS_CREATE_QUEUE=true."
-            )
+            with self._explained("look up"):
+                return self._client.get_queue_url(QueueName=name)["QueueUrl"]
+        except _Missing:
+            if not self._settings.create:
+                raise QueueUnavailable(
+                    f"There is no SQS queue {name!r}. Create it, set SQS_QUEUE_URL or SQS_QUEUE_NAME to the one to "
+                    "use, or set SQS_CREATE_QUEUE=true."
+                ) from None
         visibility = str(self._settings.visibility_seconds)
-        try:
+        with self._explained("create"):
             return self._client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": visibility})["QueueUrl"]
-        except (ClientError, BotoCoreError) as error:
-            raise QueueUnavailable(f"SQS queue {name!r} could not be created: {error}") from error
 
     @contextmanager
     def batch(self, wait_seconds: float) -> Iterator[Sequence[Delivery]]:
         """See `events.queues.Queue`. Raises `QueueUnavailable` when SQS does not answer."""
-        try:
+        url = self.url()
+        with self._explained("receive from"):
             answer = self._client.receive_message(
-                QueueUrl=self.url(),
+                QueueUrl=url,
                 MaxNumberOfMessages=BATCH,
                 WaitTimeSeconds=min(20, round(wait_seconds)),
                 VisibilityTimeout=self._settings.visibility_seconds,
             )
-        except (ClientError, BotoCoreError) as error:
-            raise QueueUnavailable(f"SQS receive from {self._url}: {error}") from error
         messages = answer.get("Messages", [])
         with transaction.atomic(durable=True):
             yield [Delivery(message["MessageId"], message["Body"]) for message in messages]
@@ -100,26 +107,35 @@ class SqsQueue:
             {"Id": str(number), "ReceiptHandle": receipt} for number, receipt in enumerate(receipts)
         ]
         try:
-            failed = self._client.delete_message_batch(QueueUrl=self.url(), Entries=entries).get("Failed", [])
-        except (ClientError, BotoCoreError) as error:
+            with self._explained("acknowledge to"):
+                failed = self._client.delete_message_batch(QueueUrl=self._url, Entries=entries).get("Failed", [])
+        except QueueUnavailable as error:
             logger.warning("SQS acknowledgement failed messages=%d error=%s", len(entries), error)
             return
         if failed:
             logger.warning("SQS acknowledgement failed messages=%d code=%s", len(failed), failed[0]["Code"])
 
     def send(self, messages: Sequence[tuple[int, str]]) -> list[int]:
-        """Send up to `BATCH` (outbox id, body) in one request; returns the ids that the queue took.
+        """Send up to `BATCH` (outbox id, body); returns the ids that the queue took.
 
-        Entries that SQS refused are logged and not among them, so that only those are sent again.
-        Raises `QueueUnavailable` when SQS does not answer.
+        One request, or more where a server takes less at once than AWS does. Entries that SQS refused are logged and
+        not among the ids, so that only those are sent again. Raises `QueueUnavailable` when SQS does not answer.
         """
+        try:
+            return self._send(messages)
+        except _TooLong:
+            if len(messages) == 1:
+                raise
+            middle = len(messages) // 2
+            return self.send(messages[:middle]) + self.send(messages[middle:])
+
+    def _send(self, messages: Sequence[tuple[int, str]]) -> list[int]:
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
             {"Id": str(outbox_id), "MessageBody": body} for outbox_id, body in messages
         ]
-        try:
-            answer = self._client.send_message_batch(QueueUrl=self.url(), Entries=entries)
-        except (ClientError, BotoCoreError) as error:
-            raise QueueUnavailable(f"SQS send to {self._url}: {error}") from error
+        url = self.url()
+        with self._explained("send to"):
+            answer = self._client.send_message_batch(QueueUrl=url, Entries=entries)
         for failure in answer.get("Failed", []):
             logger.error(
                 "SQS refused a message outbox_id=%s code=%s error=%s",
@@ -130,4 +146,38 @@ class SqsQueue:
         return [int(entry["Id"]) for entry in answer.get("Successful", [])]
 
     def close(self) -> None:
+        """Give back the connections; the next use opens new ones."""
         self._client.close()
+
+    @contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        """Raise `QueueUnavailable`, with the queue's name and what to set, for whatever boto3 raises inside."""
+        what = f"SQS: cannot {doing} {self._url or self._settings.name}"
+        try:
+            yield
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            if code in MISSING_CODES:
+                # A queue that was deleted may come back under another URL, or is made again at the next use.
+                self._url = self._settings.url
+                raise _Missing(f"{what}: there is no such queue") from error
+            raise (_TooLong if code in TOO_LONG_CODES else QueueUnavailable)(f"{what}: {error}") from error
+        except (NoCredentialsError, PartialCredentialsError) as error:
+            hint = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run under a role."
+            raise QueueUnavailable(f"{what}: {error}. {hint}") from error
+        except BotoCoreError as error:
+            raise QueueUnavailable(f"{what}: {error}") from error
+
+
+def _client(region: str) -> "SQSClient":
+    # A receive may wait 20 seconds for a message, so reads may take that long and some.
+    config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4})
+    try:
+        return boto3.client("sqs", region_name=region or None, config=config)
+    except NoRegionError as error:
+        raise QueueUnavailable("SQS has no region: set SQS_REGION, or AWS_DEFAULT_REGION, or AWS_PROFILE.") from error
+    except ValueError as error:
+        # botocore says so of an endpoint that is no URL.
+        raise QueueUnavailable(f"SQS: {error}. See AWS_ENDPOINT_URL_SQS, SQS_REGION.") from error
+    except BotoCoreError as error:
+        raise QueueUnavailable(f"SQS cannot be set up: {error}") from error

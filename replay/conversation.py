@@ -127,13 +127,13 @@ class _Conversation:
             raise _Hangup(_NORMAL, "terminated")
 
     async def _start(self, name: str, payload: Any) -> None:
-        if not isinstance(payload, dict) or not isinstance(payload.get("query", ""), str):
+        payload = payload if isinstance(payload, dict) else {}
+        query, variables = payload.get("query") or "", payload.get("variables") or {}
+        if not isinstance(query, str) or not isinstance(variables, dict):
             raise _Hangup(_NORMAL, "terminated")
         asked = self._site.ask()
         try:
-            operation = self._site.prepare(
-                payload.get("query") or "", payload.get("operationName"), payload.get("variables") or {}
-            )
+            operation = self._site.prepare(query, payload.get("operationName"), variables)
         except operations.Refused as refused:
             await self._send({"payload": refused.errors, "id": name, "type": "error"})
             await self._send({"id": name, "type": "complete"})
@@ -166,7 +166,10 @@ class _Conversation:
 
     async def _receive(self) -> dict[str, Any]:
         """The next frame. Raises ValueError when it is not an object with a type."""
-        frame = json.loads(await self._websocket.receive_text())
+        try:
+            frame = json.loads(await self._websocket.receive_text())
+        except KeyError as error:
+            raise ValueError("not a frame of text") from error
         if not isinstance(frame, dict) or not isinstance(frame.get("type"), str):
             raise ValueError("not a frame of GraphQL over websocket")
         return frame

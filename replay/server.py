@@ -176,14 +176,17 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drop every connection and free the port."""
-        for server in self.servers:
-            server.close()
-        # A connection accepted a moment ago is known only some rounds of the loop later, and one dropped is closed in
-        # the round after: without these rounds the loop would end with open sockets.
+        loop = asyncio.get_running_loop()
+        for listener in sockets or []:
+            loop.remove_reader(listener.fileno())
+        # A connection accepted a moment ago is known only some rounds of the loop later, and asyncio leaks its socket
+        # if the listener closes before that; one that is dropped is closed in the round after.
         for _round in range(_CLOSING_ROUNDS):
             for connection in list(self.server_state.connections):
                 connection.transport.abort()
             await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
         tasks = list(self.server_state.tasks)
         for task in tasks:
             task.cancel()

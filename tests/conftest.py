@@ -1,5 +1,8 @@
 """What all tests share: a real PostgreSQL (embedded unless DATABASE_URL is set), and settings for one machine."""
 
+import os
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,7 +10,8 @@ from django.conf import settings
 from django.db import connections
 from environ import Env
 
-from indexer_project import embedded_postgres
+from events.sqs import SqsQueue, SqsSettings
+from indexer_project import embedded_postgres, localstack
 from replay.recording import Recording, load_recording
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +37,39 @@ def django_db_modify_db_settings() -> None:
         return
     url = embedded_postgres.start(embedded_postgres.DATA_DIR / "test-postgres")
     connections["default"].settings_dict.update(Env.db_url_config(url))
+
+
+@pytest.fixture(scope="session")
+def sqs_endpoint() -> Iterator[str]:
+    """The URL of an SQS API: AWS_ENDPOINT_URL_SQS where it is set, else a LocalStack for the tests' time."""
+    if endpoint := os.environ.get("AWS_ENDPOINT_URL_SQS"):
+        yield endpoint
+        return
+    port = localstack.free_port()
+    log = embedded_postgres.DATA_DIR / "test-localstack" / f"{port}.log"
+    with localstack.start(localstack.VENV, port, log):
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def sqs_settings(sqs_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> SqsSettings:
+    """Settings of a queue that nobody else uses, made at first use; boto3's environment points at the test server."""
+    for name, value in {
+        "AWS_ENDPOINT_URL_SQS": sqs_endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, os.environ.get(name, value))
+    return SqsSettings(url="", name=f"test-{uuid.uuid4()}", region="", create=True, visibility_seconds=60)
+
+
+@pytest.fixture
+def sqs_queue(sqs_settings: SqsSettings) -> Iterator[SqsQueue]:
+    """A fresh queue."""
+    queue = SqsQueue(sqs_settings)
+    yield queue
+    queue.close()
 
 
 def database_url() -> str:

