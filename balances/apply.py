@@ -14,12 +14,13 @@ from blocks.copying import copy_rows
 from events.grc20 import split_token
 from events.message import Message
 
-# A temporary table lives as long as the connection, so a batch only empties it.
+# A temporary table lives as long as the connection. A commit empties it, but not what the same transaction did before.
 _CREATE_INCOMING = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     block_height bigint, from_account_id bigint, to_account_id bigint,
     tx_index int, event_index int, token_id int, amount numeric
-) ON COMMIT DELETE ROWS
+) ON COMMIT DELETE ROWS;
+DELETE FROM incoming
 """
 
 _COPY_INCOMING = """

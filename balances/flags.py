@@ -16,7 +16,7 @@ MAX_UINT64 = 2**64 - 1
 
 
 def flags(token: Token, supply: int | Decimal) -> list[str]:
-    """The keys of `FLAGS` that hold for `token`, in alphabetical order; `supply` is minted less burned, in raw units."""
+    """The keys of `FLAGS` that hold for `token`, sorted; `supply` is minted less burned, in raw units."""
     found = []
     if token.announcements > 1:
         found.append("duplicate id")

@@ -6,10 +6,14 @@ from django.db import connection
 
 from events import outbox
 
+# Accepted gaps count as indexed; how many heights they leave out is told beside.
 _COVERAGE = """
 SELECT chain_id, start_height, tip, upper(coverage) - 1,
-       (SELECT upper(part) - 1 FROM unnest(coverage) AS part WHERE part @> start_height)
-FROM chain
+       (SELECT upper(part) - 1 FROM unnest(coverage + accepted) AS part WHERE part @> start_height),
+       (SELECT coalesce(sum(upper(part) - lower(part)), 0)::bigint FROM unnest(accepted - coverage) AS part)
+FROM chain, (
+    SELECT coalesce(range_agg(int8range(first_height, last_height, '[]')), '{}') AS accepted FROM accepted_gaps
+) AS gaps
 """
 
 
@@ -19,7 +23,7 @@ class Progress:
 
     `indexed`: every block up to here is stored and every transfer in them applied. `up_to`: nothing above here is in;
     larger than `indexed` only while there are gaps, or windows being applied in parallel. `contiguous`: stored without
-    a gap. `tip`: the highest the source said it has.
+    a gap. `tip`: the highest the source said it has. `accepted`: heights left out because a person accepted the gap.
     """
 
     chain_id: str | None
@@ -27,6 +31,7 @@ class Progress:
     up_to: int
     contiguous: int
     tip: int
+    accepted: int = 0
 
 
 def read_progress() -> Progress:
@@ -36,11 +41,11 @@ def read_progress() -> Progress:
         row = cursor.fetchone()
     if row is None:
         return Progress(None, -1, -1, -1, -1)
-    chain_id, start, tip, highest, contiguous = row
+    chain_id, start, tip, highest, contiguous, accepted = row
     up_to = -1 if highest is None else highest
     contiguous = -1 if contiguous is None else contiguous
     pending = outbox.lowest_pending_height()
     indexed = contiguous if pending is None else min(contiguous, pending - 1)
     # Below the start nothing was ever looked at, so nothing is claimed of it.
     indexed = indexed if indexed >= start else -1
-    return Progress(chain_id, indexed, up_to, contiguous, tip)
+    return Progress(chain_id, indexed, max(up_to, indexed), contiguous, tip, accepted)

@@ -29,6 +29,10 @@ class BlockAnswer(msgspec.Struct):
     chain_id: str
     proposer_address_raw: str = ""
 
+    def content(self) -> tuple[str, str, str, int, int]:
+        """What two servers must agree about; how they print a time is their own affair."""
+        return self.chain_id, self.hash, self.last_block_hash, self.num_txs, self.total_txs
+
     def stored_time(self) -> datetime:
         """The block's time to the microsecond. Raises ValueError when it is not a time."""
         # Nine digits of fraction come from the chain; Python keeps six and drops the rest.
@@ -51,10 +55,10 @@ class TransactionAnswer(msgspec.Struct):
     index: Count
     hash: str
     success: bool
-    gas_wanted: BigInt
-    gas_used: BigInt
     response: Response
-    messages: msgspec.Raw
+    messages: msgspec.Raw = msgspec.Raw(b"[]")
+    gas_wanted: BigInt = 0
+    gas_used: BigInt = 0
     gas_fee: Coin | None = None
     memo: str = ""
 
@@ -89,7 +93,7 @@ class AnswerInvalid(Exception):
 
 
 class AnswerRefused(Exception):
-    """The server answered with `errors`; partial data beside them is never taken."""
+    """The server answered with `errors`; partial data beside them is never taken. The text is all their messages."""
 
 
 class CapReached(AnswerRefused):
@@ -103,12 +107,11 @@ def read(body: bytes) -> AnswerData:
     """The data of an answer. Raises `CapReached`, `AnswerRefused`, `AnswerInvalid`."""
     answer = _decode_any(body)
     if answer.errors:
-        first = answer.errors[0]
         for error in answer.errors:
             code = (error.extensions or {}).get("code")
             if CAP_MESSAGE in error.message or code in CAP_CODES:
                 raise CapReached(error.message)
-        raise AnswerRefused(f"{first.message:.300}")
+        raise AnswerRefused("; ".join(error.message for error in answer.errors)[:2000])
     if answer.data is None:
         raise AnswerInvalid("an answer without data and without errors")
     return answer.data

@@ -1,6 +1,7 @@
 """What is stored of the chain itself: blocks, transactions, and which heights are complete."""
 
 from django.db import models
+from django.db.models.functions import Now
 
 from blocks.fields import HeightRangesField, RawJSONField
 
@@ -50,6 +51,54 @@ class Block(models.Model):
 
     def __str__(self) -> str:
         return f"block {self.height}"
+
+
+class AcceptedGap(models.Model):
+    """Heights that a person declared impossible to complete; they count as indexed, and every answer says how many."""
+
+    first_height = models.BigIntegerField()
+    last_height = models.BigIntegerField()
+    reason = models.TextField()
+    accepted_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "accepted_gaps"
+        constraints = [
+            models.CheckConstraint(condition=models.Q(last_height__gte=models.F("first_height")), name="gap_not_empty")
+        ]
+
+    def __str__(self) -> str:
+        return f"heights {self.first_height} to {self.last_height}: {self.reason}"
+
+
+class IncompleteHeight(models.Model):
+    """A height that no endpoint has given whole, though asked again and again; it goes when the height is complete."""
+
+    height = models.BigIntegerField(primary_key=True)
+    reason = models.TextField()
+    attempts = models.IntegerField()
+    asked_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "incomplete_heights"
+
+    def __str__(self) -> str:
+        return f"height {self.height}: {self.reason}"
+
+
+class EndpointState(models.Model):
+    """What the running synchronizer last saw of an endpoint."""
+
+    url = models.TextField(primary_key=True)
+    tip = models.BigIntegerField(help_text="Minus one while it is left alone.")
+    trouble = models.TextField(blank=True, help_text="Why it is left alone; empty when all is well.")
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "endpoint_states"
+
+    def __str__(self) -> str:
+        return self.url
 
 
 class TransactionColumns(models.Model):

@@ -49,6 +49,22 @@ def missing_spans(first: int, last: int, covered: Sequence[tuple[int, int]]) -> 
     return [span for span in spans if span.first <= span.last]
 
 
+def union(*parts: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """All (first, last) ranges in one ascending list, joined where they touch or overlap."""
+    joined: list[tuple[int, int]] = []
+    for first, last in sorted(span for part in parts for span in part):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = joined[-1][0], max(joined[-1][1], last)
+        else:
+            joined.append((first, last))
+    return joined
+
+
+def spans_of(heights: Sequence[int]) -> list[Span]:
+    """Single heights as spans."""
+    return [Span(first, last) for first, last in union([(height, height) for height in heights])]
+
+
 def windows(missing: Iterable[Span], most: int) -> Iterator[Span]:
     """`missing` cut into windows of at most `most` heights, in order."""
     for span in missing:

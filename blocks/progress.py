@@ -39,6 +39,10 @@ class ProgressReport:
             self._said = time.monotonic()
             self._log()
 
+    def counters(self) -> dict[str, int]:
+        """What this process stored since it started."""
+        return {"blocks_stored": self._blocks, "transactions_stored": self._transactions}
+
     def close(self) -> None:
         if self._bar is not None:
             self._bar.close()

@@ -1,43 +1,91 @@
-"""The questions asked of a tx-indexer, as GraphQL text: only fields that servers of every age have.
+"""The questions asked of a tx-indexer, as GraphQL text.
 
 Bounds are strict (`gt`, `lt`) and there is no `gte`; `gt: -1` matches nothing, so a window from 0 leaves it out.
+Servers of different ages have different fields: what is in `OPTIONAL` may be dropped for one that does not know it.
 """
+
+import re
+from collections.abc import Collection, Mapping, Sequence
 
 TIP = "{latestBlockHeight}"
-
-_BLOCK = "height hash time num_txs total_txs last_block_hash chain_id proposer_address_raw"
-
-# Position in the full list identifies an event, so every member is asked for by name, even those nobody reads.
-_TRANSACTION = """
-index hash success block_height gas_wanted gas_used gas_fee{amount denom} memo
-messages{typeUrl route value{__typename
- ... on BankMsgSend{from_address to_address amount}
- ... on MsgCall{caller send pkg_path func args}
- ... on MsgAddPackage{creator package{name path}}
- ... on MsgRun{caller send package{name path}}}}
-response{error events{__typename ... on GnoEvent{type pkg_path attrs{key value}}}}
-"""
-
 DOORBELL = "subscription{getBlocks(where:{}){height}}"
 
+_BLOCK = ("height", "hash", "time", "num_txs", "total_txs", "last_block_hash", "chain_id", "proposer_address_raw")
+_TRANSACTION = ("index", "hash", "success", "block_height", "gas_wanted", "gas_used", "memo")
+_MESSAGES: Mapping[str, Sequence[str]] = {
+    "BankMsgSend": ("from_address", "to_address", "amount"),
+    "MsgCall": ("caller", "send", "pkg_path", "func", "args"),
+    "MsgAddPackage": ("creator",),
+    "MsgRun": ("caller", "send"),
+}
+_PACKAGES = ("MsgAddPackage", "MsgRun")
 
-def blocks(first: int, last: int) -> str:
-    """Blocks `first` to `last`, inclusive, by height."""
-    return f"{{getBlocks(where:{{height:{_bounds(first, last)}}},order:{{height:ASC}}){{{_BLOCK}}}}}"
+OPTIONAL = frozenset(
+    {"Block.proposer_address_raw", "TransactionResponse.error"}
+    | {f"Transaction.{name}" for name in ("gas_wanted", "gas_used", "gas_fee", "memo", "messages")}
+    | {f"{kind}.{name}" for kind, names in _MESSAGES.items() for name in names}
+    | {f"{kind}.package" for kind in _PACKAGES}
+    | set(_MESSAGES)
+)
+"""What the index can live without, as Type.field, or Type for a whole member of a union."""
+
+_UNKNOWN = (
+    re.compile(r"""Cannot query field ["'](?P<field>\w+)["'] on type ["'](?P<type>\w+)["']"""),
+    re.compile(r"""Unknown type ["'](?P<type>\w+)["']"""),
+    re.compile(r"""can never be of type ["'](?P<type>\w+)["']"""),
+)
 
 
-def transactions(first: int, last: int) -> str:
+def unknown_field(error: str) -> str | None:
+    """What a server's validation error says that it does not know, as Type.field or Type; None for other errors."""
+    for pattern in _UNKNOWN:
+        if found := pattern.search(error):
+            named = found.groupdict()
+            return f"{named['type']}.{named['field']}" if "field" in named else named["type"]
+    return None
+
+
+def blocks(first: int, last: int, without: Collection[str] = ()) -> str:
+    """Blocks `first` to `last`, inclusive, by height; `without`: what the server does not know."""
+    fields = _known("Block", _BLOCK, without)
+    return f"{{getBlocks(where:{{height:{_bounds(first, last)}}},order:{{height:ASC}}){{{fields}}}}}"
+
+
+def transactions(first: int, last: int, without: Collection[str] = ()) -> str:
     """Transactions of blocks `first` to `last`, inclusive, by height and index."""
-    return _transactions(f"block_height:{_bounds(first, last)}")
+    return _transactions(f"block_height:{_bounds(first, last)}", without)
 
 
-def transactions_page(height: int, first_index: int, last_index: int) -> str:
+def transactions_page(height: int, first_index: int, last_index: int, without: Collection[str] = ()) -> str:
     """Transactions `first_index` to `last_index`, inclusive, of one block."""
-    return _transactions(f"block_height:{{eq:{height}}},index:{_bounds(first_index, last_index)}")
+    return _transactions(f"block_height:{{eq:{height}}},index:{_bounds(first_index, last_index)}", without)
 
 
-def _transactions(where: str) -> str:
-    return f"{{getTransactions(where:{{{where}}},order:{{heightAndIndex:ASC}}){{{_TRANSACTION}}}}}"
+def _transactions(where: str, without: Collection[str]) -> str:
+    parts = [_known("Transaction", _TRANSACTION, without)]
+    if "Transaction.gas_fee" not in without:
+        parts.append("gas_fee{amount denom}")
+    if "Transaction.messages" not in without:
+        parts.append(f"messages{{typeUrl route value{{__typename {_messages(without)}}}}}")
+    # Position in the full list identifies an event, so every member is asked for by name, even those nobody reads.
+    events = "events{__typename ... on GnoEvent{type pkg_path attrs{key value}}}"
+    parts.append(f"response{{{_known('TransactionResponse', ('error',), without)} {events}}}")
+    return f"{{getTransactions(where:{{{where}}},order:{{heightAndIndex:ASC}}){{{' '.join(parts)}}}}}"
+
+
+def _messages(without: Collection[str]) -> str:
+    members = []
+    for kind, names in _MESSAGES.items():
+        fields = _known(kind, names, without)
+        if kind in _PACKAGES and f"{kind}.package" not in without:
+            fields += " package{name path}"
+        if kind not in without and fields:
+            members.append(f"... on {kind}{{{fields}}}")
+    return " ".join(members)
+
+
+def _known(kind: str, names: Sequence[str], without: Collection[str]) -> str:
+    return " ".join(name for name in names if f"{kind}.{name}" not in without)
 
 
 def _bounds(first: int, last: int) -> str:

@@ -1,7 +1,6 @@
 """Writing windows: blocks, transactions and coverage, in one database transaction. Hand-written SQL lives here."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from django.db import connection
 
@@ -11,23 +10,13 @@ from blocks.fields import height_ranges
 from blocks.models import Chain
 from blocks.plan import Span
 from blocks.storable import storable
+from blocks.verify import StoredBlock
 
 _BLOCKS = "COPY blocks (height, hash, last_block_hash, time, num_txs, total_txs, proposer_address) FROM STDIN"
 _TRANSACTIONS = (
     "COPY transactions (block_height, index, hash, success, gas_wanted, gas_used, gas_fee, memo, error, messages,"
     " events) FROM STDIN"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class StoredBlock:
-    """What links a stored block to its neighbours."""
-
-    height: int
-    hash: str
-    last_block_hash: str
-    num_txs: int
-    total_txs: int
 
 
 def adopt_chain(block: BlockAnswer, start_height: int) -> Chain:
@@ -86,6 +75,47 @@ def cover(spans: Sequence[Span], first_block_hash: str | None) -> list[tuple[int
             [height_ranges([(span.first, span.last) for span in spans]), first_block_hash],  # type: ignore[list-item]  # psycopg dumps ranges; the stubs know plain values only
         )
         return [(part.lower, part.upper - 1) for part in cursor.fetchone()[0]]
+
+
+def read_coverage() -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Complete heights, and heights that a person accepted as gaps: inclusive (first, last) ranges, ascending."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coverage,"
+            " (SELECT range_agg(int8range(first_height, last_height, '[]')) FROM accepted_gaps) FROM chain"
+        )
+        covered, accepted = cursor.fetchone()
+    return [(part.lower, part.upper - 1) for part in covered], [(part.lower, part.upper - 1) for part in accepted or ()]
+
+
+def report_endpoints(states: Sequence[tuple[str, int, str]]) -> None:
+    """Write (url, tip, trouble) of every endpoint of this deployment, and forget others."""
+    columns = [list(column) for column in zip(*states, strict=True)]
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM endpoint_states WHERE url <> ALL(%s)", [columns[0]])
+        cursor.execute(
+            "INSERT INTO endpoint_states (url, tip, trouble, seen_at)"
+            " SELECT *, now() FROM unnest(%s::text[], %s::bigint[], %s::text[]) ON CONFLICT (url) DO UPDATE"
+            " SET tip = excluded.tip, trouble = excluded.trouble, seen_at = excluded.seen_at",
+            columns,
+        )
+
+
+def report_incomplete(heights: Mapping[int, tuple[int, str]]) -> None:
+    """Write the heights that stay away, as height → (attempts, reason), and forget those that came."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM incomplete_heights WHERE height <> ALL(%s)", [list(heights)])
+        if heights:
+            cursor.execute(
+                "INSERT INTO incomplete_heights (height, attempts, reason, asked_at)"
+                " SELECT *, now() FROM unnest(%s::bigint[], %s::int[], %s::text[]) ON CONFLICT (height) DO UPDATE"
+                " SET attempts = excluded.attempts, reason = excluded.reason, asked_at = excluded.asked_at",
+                [
+                    list(heights),
+                    [attempts for attempts, _ in heights.values()],
+                    [storable(reason) for _, reason in heights.values()],
+                ],
+            )
 
 
 def see_tip(tip: int) -> None:

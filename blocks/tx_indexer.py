@@ -1,6 +1,9 @@
 """One tx-indexer endpoint over HTTP: sends a question, bounds the wait and the size, and reads the answer."""
 
 import json
+import logging
+import threading
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import urllib3
@@ -8,6 +11,8 @@ import urllib3
 from blocks import answers, query
 from blocks.answers import AnswerInvalid, AnswerRefused, BlockAnswer, CapReached, TransactionAnswer
 from blocks.plan import Page, Span
+
+logger = logging.getLogger(__name__)
 
 
 class EndpointUnavailable(Exception):
@@ -37,18 +42,25 @@ class TxIndexer:
     def __init__(self, url: str, limits: Limits) -> None:
         self.url = url
         self._limits = limits
+        self._unknown: frozenset[str] = frozenset()
+        self._lock = threading.Lock()
         self._pool = urllib3.PoolManager(
-            maxsize=limits.connections,
+            maxsize=limits.connections + 2,  # and room for the questions how far it is, and for a witness
             block=True,
             retries=False,
             timeout=urllib3.Timeout(connect=min(10.0, limits.timeout), read=limits.timeout),
             headers={"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "gzip"},
         )
 
+    @property
+    def connections(self) -> int:
+        """How many windows may be fetched from it at once."""
+        return self._limits.connections
+
     def tip(self) -> int:
         """The highest height that the server says it has; −1 when it has none. Raises `EndpointUnavailable`."""
         try:
-            height = self._ask(query.TIP).latestBlockHeight
+            height = self._ask(lambda without: query.TIP).latestBlockHeight
         except EndpointUnavailable as unavailable:
             if "item not found in storage" in str(unavailable):  # how a server with an empty store says so
                 return -1
@@ -61,20 +73,37 @@ class TxIndexer:
 
     def blocks(self, span: Span) -> list[BlockAnswer]:
         """Blocks of `span` that the server has, by height. Raises `TooMuch`, `EndpointUnavailable`."""
-        return self._ask(query.blocks(span.first, span.last)).getBlocks or []
+        return self._ask(lambda without: query.blocks(span.first, span.last, without)).getBlocks or []
 
     def transactions(self, request: Span | Page) -> list[TransactionAnswer]:
         """Transactions of a span of blocks or of a page of one block. Raises `TooMuch`, `EndpointUnavailable`."""
-        if isinstance(request, Page):
-            question = query.transactions_page(request.height, request.first_index, request.last_index)
-        else:
-            question = query.transactions(request.first, request.last)
+
+        def question(without: Collection[str]) -> str:
+            if isinstance(request, Page):
+                return query.transactions_page(request.height, request.first_index, request.last_index, without)
+            return query.transactions(request.first, request.last, without)
+
         return self._ask(question).getTransactions or []
 
     def close(self) -> None:
         self._pool.clear()
 
-    def _ask(self, question: str) -> answers.AnswerData:
+    def _ask(self, question: Callable[[Collection[str]], str]) -> answers.AnswerData:
+        """Ask, and ask again without what the server does not know, as long as the index can live without it."""
+        while True:
+            without = self._unknown
+            try:
+                return self._ask_once(question(without))
+            except AnswerRefused as refused:
+                unknown = query.unknown_field(str(refused))
+                if unknown is None or unknown not in query.OPTIONAL or unknown in without:
+                    raise EndpointUnavailable(self.url, str(refused)) from None
+                with self._lock:
+                    if unknown not in self._unknown:
+                        logger.warning("Endpoint lacks a field, asking without it url=%s field=%s", self.url, unknown)
+                    self._unknown |= {unknown}
+
+    def _ask_once(self, question: str) -> answers.AnswerData:
         status, body, retry_after = self._post(json.dumps({"query": question}).encode())
         if status == 429:
             raise EndpointUnavailable(self.url, "429, too many requests", retry_after or 1.0)
@@ -84,7 +113,7 @@ class TxIndexer:
             return answers.read(body)
         except CapReached as reached:
             raise TooMuch(str(reached)) from None
-        except (AnswerInvalid, AnswerRefused) as error:
+        except AnswerInvalid as error:
             raise EndpointUnavailable(self.url, f"HTTP {status}: {error}") from None
 
     def _post(self, body: bytes) -> tuple[int, bytes, float | None]:

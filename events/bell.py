@@ -5,6 +5,8 @@ import logging
 import psycopg
 from django.db import connection
 
+from blocks.connecting import connect
+
 logger = logging.getLogger(__name__)
 
 
@@ -19,11 +21,8 @@ class Bell:
         """Begin to listen; what is rung from now on is not missed. Raises Django's `OperationalError`."""
         if self._listener is not None and not self._listener.closed:
             return
-        parameters = connection.get_connection_params()
-        parameters.pop("cursor_factory", None)
-        parameters.pop("context", None)
         with connection.wrap_database_errors:
-            self._listener = psycopg.connect(**parameters, autocommit=True)
+            self._listener = connect()
             self._listener.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(self._channel)))
 
     def wait(self, seconds: float) -> bool:

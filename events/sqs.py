@@ -145,6 +145,16 @@ class SqsQueue:
             )
         return [int(entry["Id"]) for entry in answer.get("Successful", [])]
 
+    def depth(self) -> int:
+        """About how many messages are in the queue, waiting or being worked on. Raises `QueueUnavailable`."""
+        url = self.url()
+        with self._explained("ask"):
+            attributes = self._client.get_queue_attributes(
+                QueueUrl=url,
+                AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+            )["Attributes"]
+        return sum(int(value) for value in attributes.values())
+
     def close(self) -> None:
         """Give back the connections; the next use opens new ones."""
         self._client.close()

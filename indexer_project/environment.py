@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import environ
 
-PARTS = ("database", "sync", "events", "queue", "api")
+PARTS = ("database", "sync", "events", "queue", "api", "metrics")
 
 T = TypeVar("T")
 

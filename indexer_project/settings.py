@@ -118,7 +118,14 @@ if "default" not in DATABASES or "postgresql" not in DATABASES["default"]["ENGIN
     # Settings must import without a database, so that checks can say by name what is missing.
     DATABASES["default"] = {"ENGINE": "django.db.backends.postgresql", "NAME": "unset", "HOST": "unset.invalid"}
 DATABASES["default"].setdefault("OPTIONS", {})
-DATABASES["default"]["OPTIONS"]["connect_timeout"] = 10
+DATABASES["default"]["OPTIONS"] |= {
+    "connect_timeout": 10,
+    # A connection that hangs (a server that vanished without a word) is given up within about ten seconds.
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"]["CONN_MAX_AGE"] = 600  # DATABASE_POOL_SIZE is for the served API alone: wsgi.py
 
@@ -184,6 +191,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
 }
+
+# Metrics: each process serves its own, when asked to
+
+METRICS_PORT = env.whole("metrics", "METRICS_PORT", 0, most=65_535)
+METRICS_HOST = env.text("METRICS_HOST", "127.0.0.1")
 
 # Logs: one event per line, constant message and key=value
 

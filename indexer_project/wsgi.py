@@ -11,8 +11,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "indexer_project.settings")
 def use_pool(size: int) -> None:
     """Let the requests of this process share up to `size` database connections.
 
-    Only here: the other processes hold session locks and LISTEN on their connections, which a pool would hand to others.
-    Django asks that pooled connections are not kept by a thread as well, hence no `CONN_MAX_AGE`.
+    Only here: the other processes hold session locks on their connections and LISTEN on them, and a pool would hand
+    these to others. Django asks that pooled connections are not kept by a thread as well, hence no `CONN_MAX_AGE`.
     """
     database = settings.DATABASES["default"]
     database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": size, "timeout": 5}

@@ -1,4 +1,4 @@
-"""Databases filled the way the product fills them: a recorded chain through the recorder, the queue and the processor."""
+"""Databases filled the way the product fills them: a recorded chain through recorder, queue and processor."""
 
 import json
 import threading
@@ -29,9 +29,7 @@ def fill_database(name: str, *, first: int = 0, last: int | None = None) -> Reco
 def store_heights(recording: Recording, first: int, last: int) -> None:
     """Store heights `first` to `last` of a recording with their messages, which wait in the outbox."""
     blocks = [msgspec.convert(row, BlockAnswer) for row in recording.blocks if first <= row["height"] <= last]
-    transactions = [
-        transaction_answer(row) for row in recording.transactions if first <= row["block_height"] <= last
-    ]
+    transactions = [transaction_answer(row) for row in recording.transactions if first <= row["block_height"] <= last]
     store_window(blocks, transactions)
 
 

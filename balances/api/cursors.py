@@ -45,7 +45,7 @@ def encode(position: Position, scope: str) -> str:
 def decode(cursor: str, scope: str, shape: Shape) -> Position:
     """The position in `cursor`. Raises `CursorInvalid` unless it was made for this scope and has this shape."""
     version, digest, *values = _read(cursor)
-    if version != VERSION:
+    if type(version) is not int or version != VERSION:
         raise CursorInvalid("it is of another version of this API")
     if digest != _digest(scope):
         raise CursorInvalid("it belongs to another route or to other filters")

@@ -8,17 +8,18 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from rest_framework.serializers import BaseSerializer
 
 from balances.api.parameters import DEFAULT_LIMIT, MAX_LIMIT
-from balances.api.problems import PROBLEM_JSON, RETRY_SECONDS, problem
-from balances.api.serializers import ADDRESS, TOKEN, Problem
+from balances.api.problems import PROBLEM_JSON, problem
+from balances.api.refusals import RETRY_SECONDS
+from balances.api.serializers import EXAMPLE_ADDRESS, EXAMPLE_PATH, Problem
 
 _SPELLINGS = "The token's id, its key (realm.SYMBOL) or its realm, which means every token of that realm."
-_MEANT = {"balances": TOKEN, "realm": "gno.land/r/demo/defi/grc20factory"}
+_MEANT = {"id": EXAMPLE_PATH, "realm": "gno.land/r/demo/defi/grc20factory"}
 
 ADDRESS_PARAMETER = OpenApiParameter(
     "address",
     OpenApiTypes.STR,
     description="Only this account: bech32, to the letter (`G1…` and `g1…` are different accounts). Empty: all.",
-    examples=[OpenApiExample("all"), OpenApiExample("one account", ADDRESS)],
+    examples=[OpenApiExample("all"), OpenApiExample("one account", EXAMPLE_ADDRESS)],
 )
 TOKEN_PARAMETER = OpenApiParameter("token", OpenApiTypes.STR, description=f"Only this token. {_SPELLINGS} Empty: all.")
 TOKEN_PATH_PARAMETER = OpenApiParameter(
@@ -26,7 +27,7 @@ TOKEN_PATH_PARAMETER = OpenApiParameter(
     OpenApiTypes.STR,
     OpenApiParameter.PATH,
     description=f"{_SPELLINGS} Slashes and dots as they are, or percent-encoded; `#` always as %23.",
-    examples=[OpenApiExample("id", _MEANT["balances"]), OpenApiExample("realm", _MEANT["realm"])],
+    examples=[OpenApiExample("id", _MEANT["id"]), OpenApiExample("realm", _MEANT["realm"])],
 )
 LIMIT_PARAMETER = OpenApiParameter(
     "limit",
@@ -37,7 +38,10 @@ CURSOR_PARAMETER = OpenApiParameter(
     "cursor", OpenApiTypes.STR, description="Where the page begins: from `next`, for the same route and filters only."
 )
 AMOUNTS_PARAMETER = OpenApiParameter(
-    "amounts", OpenApiTypes.STR, enum=["string"], description="Amounts as strings, for clients whose numbers are doubles."
+    "amounts",
+    OpenApiTypes.STR,
+    enum=["string"],
+    description="Amounts as strings, for clients that have only doubles.",
 )
 INCLUDE_PARAMETER = OpenApiParameter(
     "include", OpenApiTypes.STR, enum=["zero"], description="Rows with an amount of zero too."
@@ -54,7 +58,11 @@ _ANSWERED = [
         "X-Indexed-Height", OpenApiTypes.INT, OpenApiParameter.HEADER, response=[200, 304], description="indexedHeight."
     ),
     OpenApiParameter(
-        "Link", OpenApiTypes.STR, OpenApiParameter.HEADER, response=[200], description='`<next>; rel="next"`, unless last.'
+        "Link",
+        OpenApiTypes.STR,
+        OpenApiParameter.HEADER,
+        response=[200],
+        description='`<next>; rel="next"`.',
     ),
     OpenApiParameter(
         "Retry-After", OpenApiTypes.INT, OpenApiParameter.HEADER, response=[429, 503], description="Seconds to wait."
@@ -62,8 +70,12 @@ _ANSWERED = [
 ]
 
 _ERRORS: Sequence[tuple[int, str, str]] = [
-    (400, "A parameter is malformed, unknown or given twice.", "limit: '0' is not a limit. A whole number from 1 to 1000"),
-    (404, "No such route.", "There is nothing at '/tokens/balance'. See /docs for the routes."),
+    (
+        400,
+        "A parameter is malformed, unknown or given twice.",
+        "limit: '0' is not a limit. A whole number from 1 to 1000.",
+    ),
+    (404, "No such route.", "There is nothing at '/tokens/balance'. See /docs."),
     (405, "Only GET, HEAD and OPTIONS.", 'Method "POST" not allowed.'),
     (406, "None of the accepted types is served.", "Could not satisfy the request Accept header."),
     (429, "Too many requests; Retry-After says when.", "Request was throttled. Expected available in 5 seconds."),

@@ -19,6 +19,8 @@ FROM transfers WHERE {conditions}
 ORDER BY block_height DESC, tx_index DESC, event_index DESC LIMIT %(limit)s
 """
 
+_OF_TOKENS = "SELECT moved.* FROM unnest(%(tokens)s) AS token (id) CROSS JOIN LATERAL ({newest}) AS moved"
+
 # The page first, then what belongs to its rows, by primary key.
 _PAGE = """
 WITH page AS MATERIALIZED (
@@ -67,7 +69,7 @@ def _found(asked: Asked, conditions: list[str]) -> str:
         return f"({_newest(sent)}) UNION ({_newest(received)})"
     if asked.token is not None:
         moved = _newest(["token_id = token.id", *conditions])
-        return f"SELECT moved.* FROM unnest(%(tokens)s) AS token (id) CROSS JOIN LATERAL ({moved}) AS moved"
+        return _OF_TOKENS.format(newest=moved)
     return _newest(conditions)
 
 

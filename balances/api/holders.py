@@ -17,7 +17,7 @@ from balances.api.parameters import Asked
 from balances.api.tokens import Resolved, resolve
 
 _RANGE = """(
-    SELECT token_id, amount, address FROM balances WHERE token_id = {token} AND {condition}
+    SELECT token_id, amount, address FROM balances WHERE token_id = {of} AND {condition}
     ORDER BY amount DESC, address LIMIT %(limit)s
 )"""
 
@@ -31,7 +31,7 @@ _OF_TOKENS = """(
 
 
 def holders(asked: Asked) -> Page:
-    """Every account with a balance of the tokens that `asked.token` means: by token path, amount descending, address."""
+    """Every account with a balance of the tokens that `asked.token` means; by token path, the largest first."""
     assert asked.token is not None
     tokens = {token.id: token for token in resolve(asked.token)}
     rows = [
@@ -62,17 +62,18 @@ def _read(tokens: Sequence[Resolved], asked: Asked) -> list[tuple[int, Decimal, 
         if same:
             values |= {"token": same[0], "amount": amount, "address": address}
             conditions = _after(asked.after, include_zero=asked.include_zero)
-            parts = [_RANGE.format(token="%(token)s", condition=condition) for condition in conditions]
+            parts = [_RANGE.format(of="%(token)s", condition=condition) for condition in conditions]
     if tokens:
         values["tokens"] = [token.id for token in tokens]
         conditions = ["true"] if asked.include_zero else ["amount > 0", "amount < 0"]
-        ranges = [_RANGE.format(token="token.id", condition=condition) for condition in conditions]
+        ranges = [_RANGE.format(of="token.id", condition=condition) for condition in conditions]
         parts.append(_OF_TOKENS.format(ranges=" UNION ALL ".join(ranges)))
     if not parts:
         return []
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(parts), values)
-        return cursor.fetchall()
+        found: list[tuple[int, Decimal, str]] = cursor.fetchall()
+    return found
 
 
 def _after(position: Position, *, include_zero: bool) -> list[str]:

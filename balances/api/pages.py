@@ -42,9 +42,7 @@ def answer(request: Request, asked: Asked, key: str, read: Callable[[Asked], Pag
         page = read(asked)
     following = None
     if page.last is not None:
-        following = replace_query_param(
-            request.build_absolute_uri(), "cursor", cursors.encode(page.last, asked.scope)
-        )
+        following = replace_query_param(request.build_absolute_uri(), "cursor", cursors.encode(page.last, asked.scope))
         headers["Link"] = f'<{following}>; rel="next"'
     if asked.text_amounts:
         for row in page.rows:

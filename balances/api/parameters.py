@@ -10,7 +10,7 @@ from django.http import QueryDict
 from balances.api import cursors
 from balances.api.addresses import is_address
 from balances.api.cursors import CursorInvalid, Position, Shape
-from balances.api.problems import BadParameter, shown
+from balances.api.refusals import BadParameter, shown
 from blocks.storable import is_storable
 from events.grc20 import MAX_TOKEN_BYTES
 
@@ -43,8 +43,8 @@ def read_parameters(
 ) -> Asked:
     """The parameters of a list route. Raises `BadParameter`.
 
-    `allowed`: the parameters that the route has. `shapes`: of its cursors, without and with an address. `token`: from the
-    path, where the route has it there.
+    `allowed`: the parameters that the route has. `shapes`: of its cursors, without and with an address. `token`: from
+    the path, where the route has it there.
     """
     for name, values in query.lists():
         if name not in allowed and name != FORMAT:
@@ -106,4 +106,6 @@ def _after(query: QueryDict, scope: str, shape: Shape) -> Position | None:
     try:
         return cursors.decode(cursor, scope, shape)
     except CursorInvalid as invalid:
-        raise BadParameter("cursor", f"{shown(cursor)}: {invalid}", "Take it from an answer's next, unchanged") from None
+        raise BadParameter(
+            "cursor", f"{shown(cursor)}: {invalid}", "Take it from an answer's next, unchanged"
+        ) from None

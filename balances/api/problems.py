@@ -1,4 +1,4 @@
-"""Errors as `application/problem+json` (RFC 9457), each with an `error` key as well, for every way a request can fail."""
+"""Errors as `application/problem+json` (RFC 9457), with an `error` key as well, for every way a request can fail."""
 
 import logging
 import sys
@@ -9,36 +9,15 @@ from django.core.exceptions import SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
-from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
+
+from balances.api.refusals import RETRY_SECONDS, BadParameter, DatabaseAway, shown
 
 logger = logging.getLogger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
-RETRY_SECONDS = 5
 DATABASE_AWAY = (OperationalError, InterfaceError)
-
-
-class BadParameter(APIException):
-    """A parameter that cannot be understood: which one, what was given, and what is allowed."""
-
-    status_code = HTTPStatus.BAD_REQUEST
-
-    def __init__(self, parameter: str, wrong: str, allowed: str) -> None:
-        super().__init__(f"{parameter}: {wrong}. {allowed}")
-        self.parameter = parameter
-
-
-class DatabaseAway(APIException):
-    status_code = HTTPStatus.SERVICE_UNAVAILABLE
-    default_detail = "The database does not answer. Nothing is lost; try again."
-    wait = RETRY_SECONDS
-
-
-def shown(value: str) -> str:
-    """What a client sent, for an error text: quoted, escaped, and cut when it is long."""
-    return ascii(value) if len(value) <= 80 else f"{ascii(value[:80])}…"
 
 
 def problem(status: int, detail: str, **members: str) -> dict[str, Any]:
@@ -72,7 +51,7 @@ def _as_problem(response: Response, context: dict[str, Any], members: dict[str, 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400: what is refused before a view is found, such as a host that is not served here."""
-    return _respond(request, HTTPStatus.BAD_REQUEST, "The request was refused before it was read: see the server's log.")
+    return _respond(request, HTTPStatus.BAD_REQUEST, "The request was refused before it was read; the log says why.")
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -86,7 +65,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404: JSON, unless the client asks for a page."""
     if _wants_html(request):
         return defaults.page_not_found(request, exception)
-    return _respond(request, HTTPStatus.NOT_FOUND, f"There is nothing at {shown(request.path)}. See /docs for the routes.")
+    return _respond(request, HTTPStatus.NOT_FOUND, f"There is nothing at {shown(request.path)}. See /docs.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

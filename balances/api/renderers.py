@@ -1,12 +1,11 @@
 """Which form an answer takes: JSON, or a page for a person with a browser."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
 
-from balances.api.parameters import FORMAT
-from balances.api.problems import BadParameter, shown
+from balances.api.refusals import BadParameter, shown
 
 
 class BrowsablePage(BrowsableAPIRenderer):
@@ -18,9 +17,12 @@ class BrowsablePage(BrowsableAPIRenderer):
 class Negotiation(DefaultContentNegotiation):
     """By the Accept header, or by `format`, of which an unknown value is a bad parameter and not a missing page."""
 
-    def filter_renderers(self, renderers: Sequence[BaseRenderer], format: str) -> list[BaseRenderer]:
-        chosen = [renderer for renderer in renderers if renderer.format == format]
+    def filter_renderers(self, renderers: Iterable[BaseRenderer], format: str) -> list[BaseRenderer]:
+        served = list(renderers)
+        chosen = [renderer for renderer in served if renderer.format == format]
         if not chosen:
-            known = ", ".join(sorted({str(renderer.format) for renderer in renderers}))
-            raise BadParameter(FORMAT, f"{shown(format)} is not served here", f"One of {known}")
+            known = ", ".join(sorted(str(renderer.format) for renderer in served))
+            raise BadParameter(
+                str(self.settings.URL_FORMAT_OVERRIDE), f"{shown(format)} is not served here", f"One of {known}"
+            )
         return chosen

@@ -5,8 +5,8 @@ from rest_framework import serializers
 
 from balances.flags import FLAGS
 
-ADDRESS = "g1jg8mtutu9khhfwc4nxmuhcpftf0pajdhfvsqf5"
-TOKEN = "gno.land/r/demo/defi/foo20.FOO.0000000"
+EXAMPLE_ADDRESS = "g1jg8mtutu9khhfwc4nxmuhcpftf0pajdhfvsqf5"
+EXAMPLE_PATH = "gno.land/r/demo/defi/foo20.FOO.0000000"
 
 
 @extend_schema_field(
@@ -52,7 +52,7 @@ class TokenBalance(serializers.Serializer[dict[str, object]]):
 class AccountBalance(serializers.Serializer[dict[str, object]]):
     """What an account holds of a token."""
 
-    address = serializers.CharField(help_text="The ledger key to the letter: those that differ by case are two accounts.")
+    address = serializers.CharField(help_text="The ledger key, to the letter: case counts.")
     tokenPath = TokenPathField()
     amount = AmountField()
     flags = FlagsField()
@@ -70,17 +70,17 @@ class TransferEntry(serializers.Serializer[dict[str, object]]):
     blockTime = serializers.DateTimeField(allow_null=True, help_text="Chain time, RFC 3339, UTC.")
     txHash = serializers.CharField(allow_null=True, help_text="Base64, as the tx-indexer gives it.")
     txIndex = serializers.IntegerField(min_value=0, help_text="Position in the block, from 0.")
-    eventIndex = serializers.IntegerField(min_value=0, help_text="Position among all events of the transaction, from 0.")
+    eventIndex = serializers.IntegerField(min_value=0, help_text="Position among all events of its transaction.")
 
 
 @extend_schema_serializer(many=False)
 class Answer(serializers.Serializer[dict[str, object]]):
     """What every list says beside its rows."""
 
-    next = serializers.URLField(allow_null=True, help_text="The next page, also as a Link header; null on the last one.")
+    next = serializers.URLField(allow_null=True, help_text="The next page, also as a Link header; null on the last.")
     chainId = serializers.CharField(allow_null=True, help_text="null until the first block is stored.")
     indexedHeight = serializers.IntegerField(
-        min_value=-1, help_text="Everything up to this height is in; −1 when nothing is. Also as X-Indexed-Height."
+        min_value=-1, help_text="Everything up to this height is in; -1 when nothing is. Also as X-Indexed-Height."
     )
     includesUpTo = serializers.IntegerField(
         min_value=-1,
@@ -124,5 +124,3 @@ class Problem(serializers.Serializer[dict[str, object]]):
     detail = serializers.CharField(help_text="What was wrong, with the value, and what is allowed.")
     error = serializers.CharField(help_text="The same text as detail.")
     parameter = serializers.CharField(required=False, help_text="Which parameter was refused.")
-
-

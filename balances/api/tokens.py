@@ -9,7 +9,7 @@ from django.db.models.functions import Coalesce
 
 from balances.api.pages import Page, page_of
 from balances.api.parameters import Asked
-from balances.api.problems import BadParameter, shown
+from balances.api.refusals import BadParameter, shown
 from balances.flags import flags
 from balances.models import Token
 
@@ -50,7 +50,9 @@ def resolve(text: str) -> list[Resolved]:
         Token.objects.filter(Q(path=text) | Q(key=text) | Q(realm=text)).annotate(supply=supply()).order_by("path")
     )
     if not found and not all(character.isprintable() and not character.isspace() for character in text):
-        raise BadParameter("tokenPath", f"{shown(text)} is not a token", "A token's path has no spaces or control characters")
+        raise BadParameter(
+            "tokenPath", f"{shown(text)} is not a token", "A token's path has no spaces or control characters"
+        )
     exact = [token for token in found if token.path == text]
     keyed = [token for token in found if token.key == text]
     if exact and exact[0].realm != text:
@@ -63,8 +65,8 @@ def resolve(text: str) -> list[Resolved]:
 def sums(asked: Asked) -> Page:
     """Every token with the sum over all accounts, by path.
 
-    The sum is minted less burned, which is kept with the transfers: each transfer adds to one account what it takes from
-    another, so adding up the balances gives the same.
+    The sum is minted less burned, which is kept with the transfers: each transfer adds to one account what it takes
+    from another, so adding up the balances gives the same.
     """
     tokens = Token.objects.annotate(supply=supply()).order_by("path")
     if asked.after:

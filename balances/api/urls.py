@@ -1,11 +1,13 @@
 """Routes of the HTTP API. Trailing slashes are optional everywhere."""
 
+from typing import Any
+
 from django.urls import re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from balances.api import views
 
-LIST = {"get": "list"}
+LIST: dict[str, Any] = {"get": "list"}
 
 urlpatterns = [
     re_path(r"^$", views.IndexViewSet.as_view(LIST, name="gno.land token indexer"), name="index"),

@@ -25,7 +25,7 @@ _BALANCES = list_parameters(ADDRESS_PARAMETER, INCLUDE_PARAMETER)
 _HOLDERS = list_parameters(TOKEN_PATH_PARAMETER, ADDRESS_PARAMETER, INCLUDE_PARAMETER)
 _HISTORY = list_parameters(ADDRESS_PARAMETER, TOKEN_PARAMETER)
 
-_TOKEN_ROW = {"tokenPath": serializers.TOKEN, "amount": 1000000}
+_TOKEN_ROW = {"tokenPath": serializers.EXAMPLE_PATH, "amount": 1000000}
 _DOUBTS: dict[str, Any] = {"flags": []}
 _NAMES = {"name": "Foo", "symbol": "FOO", "decimals": 4}
 
@@ -37,9 +37,7 @@ class TokenBalancesViewSet(ViewSet):
         operation_id="listTokenBalances",
         tags=["tokens"],
         parameters=_BALANCES,
-        responses=documentation.list_responses(
-            serializers.TokenBalances, "balances", _TOKEN_ROW | _NAMES | _DOUBTS
-        ),
+        responses=documentation.list_responses(serializers.TokenBalances, "balances", _TOKEN_ROW | _NAMES | _DOUBTS),
     )
     def list(self, request: Request) -> HttpResponseBase:
         asked = read_parameters(
@@ -59,7 +57,9 @@ class TokenHoldersViewSet(ViewSet):
         tags=["tokens"],
         parameters=_HOLDERS,
         responses=documentation.list_responses(
-            serializers.AccountBalances, "accountBalances", {"address": serializers.ADDRESS} | _TOKEN_ROW | _DOUBTS
+            serializers.AccountBalances,
+            "accountBalances",
+            {"address": serializers.EXAMPLE_ADDRESS} | _TOKEN_ROW | _DOUBTS,
         ),
     )
     def list(self, request: Request, tokenPath: str) -> HttpResponseBase:
@@ -86,7 +86,7 @@ class TransferHistoryViewSet(ViewSet):
             "transfers",
             {
                 "fromAddress": "",
-                "toAddress": serializers.ADDRESS,
+                "toAddress": serializers.EXAMPLE_ADDRESS,
                 **_TOKEN_ROW,
                 "type": "mint",
                 "blockHeight": 485,

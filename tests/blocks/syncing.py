@@ -99,11 +99,11 @@ def sync(*urls: str, record: Record = record_nothing, seconds: float = 20.0, **s
     return running.synchronizer
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 10.0, what: str = "") -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 10.0, what: Callable[[], str] = str) -> None:
     """Poll until something is true, or fail."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain {what}"
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain; {what()}"
         time.sleep(0.01)
 
 

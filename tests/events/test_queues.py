@@ -75,9 +75,18 @@ def take(queue: Queue, wait_seconds: float = 1) -> list[int]:
 
 
 def take_all(queue: Queue, count: int) -> list[int]:
-    numbers: list[int] = []
-    until(lambda: numbers.extend(take(queue)) or len(numbers) >= count, f"{count} messages")
-    return numbers
+    return [one for batch in take_batches(queue, count) for one in batch]
+
+
+def take_batches(queue: Queue, count: int, wait_seconds: float = 1) -> list[list[int]]:
+    batches: list[list[int]] = []
+
+    def enough() -> bool:
+        batches.append(take(queue, wait_seconds))
+        return sum(map(len, batches)) >= count
+
+    until(enough, f"{count} messages")
+    return batches
 
 
 def in_thread(work: Callable[[], Any]) -> threading.Thread:
@@ -94,8 +103,7 @@ def in_thread(work: Callable[[], Any]) -> threading.Thread:
 
 def test_a_batch_holds_ten_messages_at_most_and_all_arrive_once(back_end: BackEnd, queue: Queue) -> None:
     back_end.put(25)
-    batches: list[list[int]] = []
-    until(lambda: batches.append(take(queue)) or sum(map(len, batches)) >= 25, "25 messages")
+    batches = take_batches(queue, 25)
     assert max(map(len, batches)) <= BATCH
     everything = sorted(OutboxMessage.objects.values_list("id", flat=True))
     assert sorted(one for batch in batches for one in batch) == everything
@@ -127,11 +135,16 @@ def test_what_the_block_writes_is_committed_and_its_messages_never_come_again(ba
 
 def test_an_exception_undoes_what_the_block_wrote_and_its_messages_come_again(back_end: BackEnd, queue: Queue) -> None:
     back_end.put(3)
-    seen = []
-    with pytest.raises(ZeroDivisionError), queue.batch(1) as deliveries:
-        seen += [number(delivery) for delivery in deliveries]
-        outbox.mark_applied(seen)
-        _ = 1 / 0
+    seen: list[int] = []
+
+    def fail() -> None:
+        with queue.batch(1) as deliveries:
+            seen.extend(number(delivery) for delivery in deliveries)
+            outbox.mark_applied(seen)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert seen
     assert outbox.depth().pending == 3
     assert sorted(take_all(queue, 3)) == sorted(OutboxMessage.objects.values_list("id", flat=True))
@@ -172,7 +185,7 @@ def test_a_waiting_consumer_gets_a_message_when_it_comes_not_when_the_wait_is_ov
         with closing(back_end.queue()) as other:
             take(other, 0)
             waiting.set()
-            until(lambda: got.extend(take(other, 10)) or got, "a message")
+            got.extend(take_batches(other, 1, wait_seconds=10)[-1])
 
     thread = in_thread(wait)
     assert waiting.wait(20)

@@ -10,6 +10,7 @@ from balances.progress import read_progress
 from events import outbox
 from indexer_project import wiring
 from indexer_project.checks import require
+from indexer_project.metrics import serve_metrics
 from indexer_project.stopping import stop_on_signals
 
 
@@ -23,11 +24,12 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, until_applied: bool, **options: Any) -> None:
-        require("database", "queue")
+        require("database", "queue", "metrics")
         queue = wiring.queue()
         processor = Processor(
             queue, lambda: read_progress().chain_id, stop_on_signals(), wait_seconds=settings.QUEUE_WAIT_SECONDS
         )
+        serve_metrics(lambda: {"messages_applied": processor.messages, "transfers_applied": processor.transfers})
         try:
             processor.run(until_applied=until_applied)
         finally:

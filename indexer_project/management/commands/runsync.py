@@ -13,6 +13,7 @@ from blocks.synchronizer import Synchronizer
 from events.relay import Relay
 from indexer_project import wiring
 from indexer_project.checks import require
+from indexer_project.metrics import serve_metrics
 from indexer_project.stopping import stop_on_signals
 
 
@@ -24,7 +25,7 @@ class Command(BaseCommand):
         parser.add_argument("--until-tip", action="store_true", help="end when nothing is missing up to the tip")
 
     def handle(self, *, until_tip: bool, **options: Any) -> None:
-        require("database", "sync", "events", "queue")
+        require("database", "sync", "events", "queue", "metrics")
         wake = threading.Event()
         stop = stop_on_signals(wake.set)
         report = ProgressReport(sys.stderr)
@@ -32,6 +33,7 @@ class Command(BaseCommand):
             wiring.sync_settings(), wiring.record_events, stop, wake=wake, on_progress=report.stored
         )
         report.watch(synchronizer)
+        serve_metrics(report.counters)
         doorbell = Doorbell(settings.TX_INDEXER_URLS, synchronizer.ring)
         doorbell.start()
         relay_stop = threading.Event()

@@ -1,0 +1,124 @@
+"""Gaps: what is missing below the tip, what is missing among stored rows, and what a person accepted as missing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+
+from blocks.fields import height_ranges
+from blocks.models import AcceptedGap, Chain, IncompleteHeight
+from blocks.plan import Span, missing_spans, spans_of, union
+from blocks.store import read_coverage
+
+BATCH_HEIGHTS = 100_000
+
+
+class NoChain(Exception):
+    """Nothing is stored yet, so there is nothing to look through."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Heights that are not in, and why where the synchronizer knows it ("" otherwise)."""
+
+    span: Span
+    reason: str
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A height that counts as complete and is not, by what is stored."""
+
+    height: int
+    reason: str
+
+
+# A height is wrong when its block is gone, its transactions are not all there, or it does not follow the one before.
+# Genesis has no hash and is not in the running total, so nothing links block 1 to it.
+_UNLINKED = "it does not follow the block before it"
+_FAULTS = """
+WITH heights AS (
+    SELECT height FROM chain, unnest(coverage * int8multirange(int8range(%(first)s, %(last)s, '[]'))) AS part,
+    generate_series(lower(part), upper(part) - 1) AS height
+),
+counted AS (
+    SELECT block_height, count(*) AS number, max(index) AS highest FROM transactions
+    WHERE block_height BETWEEN %(first)s AND %(last)s GROUP BY block_height
+),
+linked AS (
+    SELECT height, num_txs, total_txs, last_block_hash,
+           lag(height) OVER w AS before, lag(hash) OVER w AS before_hash, lag(total_txs) OVER w AS before_total
+    FROM blocks WHERE height BETWEEN %(first)s - 1 AND %(last)s WINDOW w AS (ORDER BY height)
+)
+SELECT heights.height, CASE
+    WHEN linked.height IS NULL THEN 'its block is gone'
+    WHEN linked.num_txs <> coalesce(counted.number, 0) OR counted.highest >= linked.num_txs
+        THEN format('it has %%s transactions of %%s', coalesce(counted.number, 0), linked.num_txs)
+    ELSE %(unlinked)s END
+FROM heights LEFT JOIN linked USING (height) LEFT JOIN counted ON counted.block_height = heights.height
+WHERE linked.height IS NULL OR linked.num_txs <> coalesce(counted.number, 0) OR counted.highest >= linked.num_txs
+   OR (linked.before = linked.height - 1 AND linked.before > 0
+       AND (linked.last_block_hash <> linked.before_hash OR linked.total_txs <> linked.before_total + linked.num_txs))
+ORDER BY heights.height
+"""
+
+
+def open_gaps() -> list[Gap]:
+    """What is missing up to the tip and not accepted, in order; heights that stay away have the reason."""
+    chain = Chain.objects.filter(id=1).first()
+    if chain is None:
+        return []
+    covered, accepted = read_coverage()
+    reasons = dict(IncompleteHeight.objects.values_list("height", "reason"))
+    gaps = []
+    for span in missing_spans(chain.start_height, chain.tip, union(covered, accepted)):
+        known = [(height, height) for height in sorted(reasons) if span.first <= height <= span.last]
+        gaps += [Gap(each, "") for each in missing_spans(span.first, span.last, known)]
+        gaps += [Gap(Span(height, height), reasons[height]) for height, _ in known]
+    return sorted(gaps, key=lambda gap: gap.span)
+
+
+def find_faults() -> Iterator[Fault]:
+    """Look through everything that counts as complete, by what is stored: counts and links. Raises `NoChain`."""
+    chain = Chain.objects.filter(id=1).first()
+    if chain is None:
+        raise NoChain("nothing is stored yet")
+    for first, last in chain.coverage:
+        for start in range(first, last + 1, BATCH_HEIGHTS):
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    _FAULTS, {"first": start, "last": min(start + BATCH_HEIGHTS - 1, last), "unlinked": _UNLINKED}
+                )
+                for height, reason in cursor.fetchall():
+                    # Which of two blocks that do not fit is wrong cannot be told from here: both are.
+                    if reason == _UNLINKED:
+                        yield Fault(height - 1, "the block after it does not follow it")
+                    yield Fault(height, reason)
+
+
+def uncover(heights: list[int]) -> None:
+    """Take heights out of the coverage, so that a synchronizer, running or started later, reads them again."""
+    ranges = height_ranges([(span.first, span.last) for span in spans_of(heights)])
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE chain SET coverage = coverage - %s", [ranges])  # type: ignore[list-item]  # psycopg dumps ranges; the stubs know plain values only
+
+
+def accept(span: Span, reason: str) -> AcceptedGap:
+    """Declare that the heights of `span` will not be completed. Raises ValueError where they are not missing."""
+    chain = Chain.objects.filter(id=1).first()
+    if chain is None:
+        raise ValueError("nothing is stored yet, so no height is known to be missing")
+    covered, accepted = read_coverage()
+    if missing_spans(span.first, span.last, union(covered, accepted)) != [span]:
+        raise ValueError(f"heights {span.first} to {span.last} are not all missing: see manage.py gaps list")
+    if span.last > chain.tip:
+        raise ValueError(f"height {span.last} is above the tip {chain.tip}: it is not missing, it has not come yet")
+    with transaction.atomic():
+        IncompleteHeight.objects.filter(height__range=(span.first, span.last)).delete()
+        return AcceptedGap.objects.create(first_height=span.first, last_height=span.last, reason=reason)
+
+
+def revoke(span: Span) -> int:
+    """Ask for accepted heights again; returns how many entries were revoked."""
+    deleted, _ = AcceptedGap.objects.filter(first_height=span.first, last_height=span.last).delete()
+    return deleted

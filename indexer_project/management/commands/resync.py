@@ -1,0 +1,47 @@
+"""`manage.py resync --from-height A --to-height B`: read stored heights again and report what differed."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from blocks.endpoints import open_endpoint
+from blocks.models import Chain
+from blocks.plan import Span
+from blocks.resync import resync
+from blocks.tx_indexer import EndpointUnavailable, Limits
+from blocks.verify import WrongChain
+from indexer_project import wiring
+from indexer_project.checks import require
+
+
+class Command(BaseCommand):
+    help = "Read stored heights again from the source, store what differs, and report it."
+    requires_system_checks = []  # `require` looks at what this process needs, and at nothing else
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--from-height", type=int, required=True)
+        parser.add_argument("--to-height", type=int, required=True)
+
+    def handle(self, *, from_height: int, to_height: int, **options: Any) -> None:
+        require("database", "sync", "events")
+        if not 0 <= from_height <= to_height:
+            raise CommandError(f"{from_height} to {to_height} is no range of heights.")
+        if not Chain.objects.exists():
+            raise CommandError("Nothing is stored yet: run manage.py runsync first.")
+        sync = wiring.sync_settings()
+        limits = Limits(sync.timeout, sync.max_answer_bytes, sync.connections)
+        differences = 0
+        try:
+            for difference in resync(
+                [open_endpoint(address, limits) for address in sync.urls],
+                Span(from_height, to_height),
+                wiring.record_events,
+                window_blocks=sync.window_blocks,
+                window_transactions=sync.window_transactions,
+            ):
+                differences += 1
+                where = "" if difference.index is None else f" transaction {difference.index}"
+                self.stdout.write(f"height {difference.height}{where}: {difference.what}")
+        except (EndpointUnavailable, WrongChain) as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(f"{differences} differences between heights {from_height} and {to_height}.")

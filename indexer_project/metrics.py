@@ -1,0 +1,69 @@
+"""Prometheus metrics, on a port of each process's own when METRICS_PORT is set."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from django.conf import settings
+from django.db import Error
+from prometheus_client import start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from events.refused import refused_by_reason
+from indexer_project.status import read_status
+
+Counters = Callable[[], Mapping[str, int]]
+
+
+class ProcessCollector(Collector):
+    """What this process counted, and the state of the index as the database has it at the moment of the scrape."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterator[Metric]:
+        for name, value in self._counters().items():
+            yield CounterMetricFamily(f"indexer_{name}", f"{name.replace('_', ' ')} by this process", value)
+        try:
+            yield from _state()
+            reachable = 1
+        except Error:
+            reachable = 0
+        yield GaugeMetricFamily("indexer_database_up", "1 when the database answers", reachable)
+
+
+def _state() -> Iterator[Metric]:
+    status = read_status()
+    gauges = {
+        "tip_height": (status.tip, "highest height that the source said it has"),
+        "contiguous_height": (status.contiguous, "stored up to here without a gap"),
+        "indexed_height": (status.indexed, "applied up to here"),
+        "lag_heights": (status.lag, "heights the index is behind the tip"),
+        "stored_blocks": (status.stored_blocks, "complete heights"),
+        "gap_heights": (_heights(status.gaps), "heights missing below the tip"),
+        "accepted_gap_heights": (_heights(status.accepted_gaps), "heights a person accepted as missing"),
+        "outbox_pending": (status.outbox_pending, "messages that are not applied"),
+        "outbox_unpublished": (status.outbox_unpublished, "messages that the queue has not got"),
+        "outbox_set_aside": (status.outbox_set_aside, "messages that nobody understood"),
+    }
+    for name, (value, text) in gauges.items():
+        yield GaugeMetricFamily(f"indexer_{name}", text, value)
+    endpoints = GaugeMetricFamily("indexer_endpoint_up", "1 when the endpoint is used", labels=["url"])
+    for endpoint in status.endpoints:
+        endpoints.add_metric([str(endpoint["url"])], 0 if endpoint["trouble"] else 1)
+    yield endpoints
+    refused = GaugeMetricFamily("indexer_refused_events", "events refused, by reason", labels=["reason"])
+    for reason, number in refused_by_reason().items():
+        refused.add_metric([reason], number)
+    yield refused
+
+
+def _heights(gaps: list[dict[str, int | str]]) -> int:
+    return sum(int(gap["last"]) - int(gap["first"]) + 1 for gap in gaps)
+
+
+def serve_metrics(counters: Counters) -> None:
+    """Serve `/metrics` in a thread when METRICS_PORT is set. Raises OSError when the port is taken."""
+    if settings.METRICS_PORT:
+        registry = CollectorRegistry()
+        registry.register(ProcessCollector(counters))
+        start_http_server(settings.METRICS_PORT, addr=settings.METRICS_HOST, registry=registry)

@@ -1,0 +1,67 @@
+"""One answer, one snapshot: what commits while an answer is made is not in it."""
+
+import threading
+from typing import Any
+
+import pytest
+from django.db import InternalError, connection, transaction
+from django.test import Client
+
+from balances.api import snapshots
+from balances.api.snapshots import snapshot
+from balances.models import Account
+from tests.balances.api.asking import LISTS
+from tests.chains import apply_pending, fill_database, store_heights
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.db, pytest.mark.api]
+
+
+def elsewhere(work: Any) -> None:
+    """Do `work` on a connection of its own, and wait for it."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_rows_and_heights_of_an_answer_are_of_one_moment(
+    client: Client, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    recording = fill_database("gnotest-1", last=60)
+    before = client.get(path)
+    read = snapshots._read
+
+    def read_and_let_others_write() -> Any:
+        seen = read()
+        elsewhere(lambda: store_heights(recording, 61, 300))
+        elsewhere(apply_pending)
+        return seen
+
+    monkeypatch.setattr(snapshots, "_read", read_and_let_others_write)
+    during = client.get(path)
+    monkeypatch.undo()
+    after = client.get(path)
+    assert during.json() == before.json()
+    assert during["ETag"] == before["ETag"]
+    assert after.json() != before.json()
+    assert after.json()["indexedHeight"] == 300
+
+
+def test_an_answer_cannot_write(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InternalError, match="read-only"), snapshot():
+        Account.objects.create(address="x")
+    assert not Account.objects.exists()
+    with transaction.atomic():
+        Account.objects.create(address="x")  # and the connection is as it was
+
+
+def test_an_open_transaction_is_read_as_it_is() -> None:
+    with transaction.atomic(), snapshot() as seen:
+        assert seen.progress.indexed == -1

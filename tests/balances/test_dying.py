@@ -1,0 +1,102 @@
+"""A processor that is killed (SIGKILL, a real process) at the worst instructions: nothing lost, nothing twice."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+
+import pytest
+
+from balances.models import Transfer
+from events import outbox
+from events.relay import Relay
+from events.sqs import SqsQueue, SqsSettings
+from tests.balances.ledger import apply_all, expect_conserved, of, processor, put
+from tests.conftest import ROOT, database_url
+from tests.events.making import Row
+from tests.events.waiting import until
+
+pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]
+
+ROWS = [Row(1, 0, 0, "", "g1a", 100), Row(2, 0, 0, "g1a", "g1b", 30)]
+
+
+@contextmanager
+def killed_when_stuck(*arguments: str) -> Iterator[None]:
+    """Start a processor, wait until it is stuck where it should be; the block sees that state; then it is killed."""
+    environment = os.environ | {"DATABASE_URL": database_url(), "DJANGO_SETTINGS_MODULE": "indexer_project.settings"}
+    command = [sys.executable, "-m", "tests.balances.stuck_processor", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        # Should it never get there, the test fails instead of waiting for ever.
+        deadline = threading.Timer(30, process.kill)
+        deadline.start()
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"stuck\n"
+            yield
+        finally:
+            process.kill()
+            process.wait()
+            deadline.cancel()
+
+
+@pytest.fixture
+def sqs(sqs_settings: SqsSettings) -> Iterator[SqsQueue]:
+    """A queue that gives a dead processor's messages back after a second."""
+    with closing(SqsQueue(replace(sqs_settings, visibility_seconds=1))) as queue:
+        yield queue
+
+
+def publish(queue: SqsQueue) -> None:
+    relay = Relay(queue, republish_after=3600, keep_hours=24, stop=threading.Event())
+    while relay.publish_once():
+        pass
+
+
+def messages_in(queue: SqsQueue) -> int:
+    answer = queue._client.get_queue_attributes(
+        QueueUrl=queue.url(), AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    )
+    return sum(int(number) for number in answer["Attributes"].values())
+
+
+def test_killed_between_receive_and_commit_it_leaves_everything_to_the_next() -> None:
+    put(ROWS)
+    with killed_when_stuck("before-commit"):
+        assert not Transfer.objects.exists()
+    # PostgreSQL frees the row as soon as it sees that the connection is gone.
+    until(lambda: apply_all().messages, "the dead processor's message")
+    assert of() == {"g1a": 70, "g1b": 30}
+    assert outbox.depth().pending == 0
+    expect_conserved()
+
+
+@pytest.mark.sqs
+def test_killed_between_receive_and_commit_its_messages_come_back_from_sqs(sqs: SqsQueue) -> None:
+    put(ROWS)
+    publish(sqs)
+    with killed_when_stuck("before-commit", sqs.url()):
+        assert not Transfer.objects.exists()
+    one = processor(sqs)
+    until(lambda: one.process_batch(1), "redelivery")
+    assert of() == {"g1a": 70, "g1b": 30}
+    assert outbox.depth().pending == 0
+    expect_conserved()
+
+
+@pytest.mark.sqs
+def test_killed_between_commit_and_acknowledgement_what_comes_again_changes_nothing(sqs: SqsQueue) -> None:
+    put(ROWS)
+    publish(sqs)
+    with killed_when_stuck("before-acknowledgement", sqs.url()):
+        assert of() == {"g1a": 70, "g1b": 30}, "it was committed"
+        assert outbox.depth().pending == 0
+    one = processor(sqs)
+    until(lambda: one.process_batch(1), "redelivery")
+    assert of() == {"g1a": 70, "g1b": 30}
+    assert (one.messages, one.transfers) == (0, 0)
+    assert messages_in(sqs) == 0, "and now it is acknowledged"
+    expect_conserved()

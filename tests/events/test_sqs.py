@@ -1,0 +1,172 @@
+"""What only SQS can do wrong: settings that cannot be right, queues that are not there, batches that are too long."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from events.sqs import QueueUnavailable, SqsQueue, SqsSettings
+from indexer_project.localstack import free_port
+from tests.events.making import Row, packed
+
+NOWHERE = SqsSettings(url="", name="q", region="us-east-1", create=False, visibility_seconds=60)
+
+
+@pytest.fixture
+def no_aws(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A machine that knows nothing of AWS."""
+    for name in (
+        "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE",
+        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+    ):  # fmt: skip
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/nowhere")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    boto3.DEFAULT_SESSION = None
+    return monkeypatch
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 tries four times; its pauses between are not what is tested."""
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_session() -> Iterator[None]:
+    # boto3's default session remembers the environment that it was made in.
+    boto3.DEFAULT_SESSION = None
+    yield
+    boto3.DEFAULT_SESSION = None
+
+
+def queue(settings: SqsSettings) -> "closing[SqsQueue]":
+    return closing(SqsQueue(settings))
+
+
+@pytest.mark.usefixtures("no_aws")
+def test_no_region_is_said_by_the_variables_names() -> None:
+    with pytest.raises(QueueUnavailable, match=r"SQS_REGION.*AWS_DEFAULT_REGION"):
+        SqsQueue(replace(NOWHERE, region=""))
+
+
+def test_an_endpoint_that_is_no_url_is_said_by_the_variables_name(no_aws: pytest.MonkeyPatch) -> None:
+    no_aws.setenv("AWS_ENDPOINT_URL_SQS", "localhost:4566")
+    with pytest.raises(QueueUnavailable, match="AWS_ENDPOINT_URL_SQS"):
+        SqsQueue(NOWHERE)
+
+
+@pytest.mark.usefixtures("no_aws")
+def test_no_credentials_are_said_by_the_variables_names() -> None:
+    with queue(NOWHERE) as sqs, pytest.raises(QueueUnavailable, match=r"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
+        sqs.send([(1, "x")])
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_a_server_that_is_away_is_said_with_the_queues_name(no_aws: pytest.MonkeyPatch) -> None:
+    for name, value in {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}.items():
+        no_aws.setenv(name, value)
+    no_aws.setenv("AWS_ENDPOINT_URL_SQS", f"http://127.0.0.1:{free_port()}")
+    with queue(replace(NOWHERE, name="balances-queue")) as sqs:
+        with pytest.raises(QueueUnavailable, match="balances-queue"):
+            sqs.send([(1, "x")])
+        with pytest.raises(QueueUnavailable, match="balances-queue"), sqs.batch(0):
+            pass
+
+
+@pytest.mark.sqs
+def test_a_missing_queue_is_said_by_name_with_the_ways_out(sqs_settings: SqsSettings) -> None:
+    with queue(replace(sqs_settings, create=False)) as sqs:
+        with pytest.raises(QueueUnavailable, match=f"{sqs_settings.name}.*SQS_CREATE_QUEUE=true"):
+            sqs.url()
+        with queue(sqs_settings) as other:
+            other.url()
+        assert sqs.url() == other.url(), "and it is found once somebody has made it"
+
+
+@pytest.mark.sqs
+def test_a_queue_is_made_with_the_visibility_that_is_set(sqs_settings: SqsSettings) -> None:
+    with queue(sqs_settings) as sqs:
+        answer = sqs._client.get_queue_attributes(QueueUrl=sqs.url(), AttributeNames=["VisibilityTimeout"])
+    assert answer["Attributes"] == {"VisibilityTimeout": "60"}
+
+
+@pytest.mark.sqs
+def test_a_queue_given_by_url_is_used_as_it_is(sqs_settings: SqsSettings) -> None:
+    with queue(sqs_settings) as made, queue(replace(sqs_settings, url=made.url(), name="", create=False)) as given:
+        assert given.send([(7, "hello")]) == [7]
+
+
+@pytest.mark.sqs
+def test_a_queue_that_is_deleted_while_running_is_said_and_made_again(sqs_queue: SqsQueue) -> None:
+    assert sqs_queue.send([(1, "x")]) == [1]
+    sqs_queue._client.delete_queue(QueueUrl=sqs_queue.url())
+    with pytest.raises(QueueUnavailable, match="no such queue"):
+        sqs_queue.send([(2, "x")])
+    assert sqs_queue.send([(2, "x")]) == [2]
+
+
+@pytest.mark.sqs
+def test_a_queue_given_by_url_that_is_deleted_stays_missing(sqs_settings: SqsSettings) -> None:
+    with queue(sqs_settings) as made, queue(replace(sqs_settings, url=made.url())) as given:
+        made._client.delete_queue(QueueUrl=made.url())
+        for _ in range(2):
+            with pytest.raises(QueueUnavailable, match="no such queue"), given.batch(0):
+                pass
+
+
+@pytest.mark.sqs
+def test_the_fullest_message_with_hostile_strings_is_taken(sqs_queue: SqsQueue) -> None:
+    rows = [Row(1, 0, n, "", f"\x01\ufffe\uffff\x1b{n}", 1) for n in range(20_000)]
+    bodies = [message.body(n) for n, message in enumerate(packed(rows, max_bytes=1_048_576))]
+    assert len(bodies[0]) > 1_000_000
+    assert sqs_queue.send([(0, bodies[0])]) == [0]
+
+
+class Answers:
+    """Stands in for boto3's client: takes batches of `most` bytes, refuses the ids in `refuse`."""
+
+    def __init__(self, most: int = 1_000, refuse: tuple[str, ...] = ()) -> None:
+        self.most, self.refuse, self.sent = most, refuse, []  # type: ignore[var-annotated]  # lists of ids
+
+    def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:
+        if sum(len(entry["MessageBody"]) for entry in Entries) > self.most:
+            code = "AWS.SimpleQueueService.BatchRequestTooLong"
+            raise ClientError({"Error": {"Code": code, "Message": "too long"}}, "SendMessageBatch")
+        ids = [entry["Id"] for entry in Entries]
+        self.sent.append(ids)
+        failed = [{"Id": one, "Code": "InternalError", "SenderFault": False} for one in ids if one in self.refuse]
+        return {"Successful": [{"Id": one} for one in ids if one not in self.refuse], "Failed": failed}
+
+    def close(self) -> None:
+        pass
+
+
+def answering(answers: Answers) -> SqsQueue:
+    sqs = SqsQueue(replace(NOWHERE, url="http://queue"))
+    sqs.close()
+    sqs._client = answers  # type: ignore[assignment]  # it has what `send` calls
+    return sqs
+
+
+def test_a_batch_too_long_for_the_server_is_sent_in_parts() -> None:
+    answers = Answers(most=1_000)
+    assert answering(answers).send([(n, "x" * 300) for n in range(10)]) == list(range(10))
+    assert max(map(len, answers.sent)) <= 3
+
+
+def test_a_message_too_long_for_the_server_is_said() -> None:
+    with pytest.raises(QueueUnavailable, match="too long"):
+        answering(Answers(most=10)).send([(1, "x" * 300)])
+
+
+def test_entries_that_the_server_refuses_are_not_among_those_it_took(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        assert answering(Answers(refuse=("2",))).send([(1, "x"), (2, "x"), (3, "x")]) == [1, 3]
+    assert "outbox_id=2" in caplog.text
