@@ -8,7 +8,7 @@ PORT ?= 8000
 NEEDS_SQS := $(if $(filter sqs,$(QUEUE)),localstack)
 
 .PHONY: help install localstack demo demo-check test lint types imports migrations-check deploy-check compose-check \
-	tests format schema requirements clean
+	tests format schema requirements bench-sync bench-smoke clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -70,6 +70,12 @@ schema: install ## write schema.sql from the migrations
 requirements: install ## compile the pinned requirements from the .in files
 	$(BIN)/uv pip compile --quiet requirements.in -o requirements.txt
 	$(BIN)/uv pip compile --quiet requirements-dev.in -o requirements-dev.txt
+
+bench-sync: install ## measure the synchronizer (TX_INDEXER_URLS: the wire part against a real server)
+	$(BIN)/python -m benchmarks.sync
+
+bench-smoke: install ## run every benchmark small: only that it runs and fills its keys
+	$(BIN)/python -m benchmarks.sync --smoke
 
 clean: ## remove what was made here: environments and data
 	rm -rf $(VENV) .venv-localstack .data

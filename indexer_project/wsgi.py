@@ -1,6 +1,7 @@
 """The API and the admin for a WSGI server: `granian --interface wsgi indexer_project.wsgi:application`."""
 
 import os
+import warnings
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
@@ -18,6 +19,9 @@ def use_pool(size: int) -> None:
     database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": size, "timeout": 5}
     database["CONN_MAX_AGE"] = 0
 
+
+# WhiteNoise serves the files from where they are installed when none were collected: that is no news.
+warnings.filterwarnings("ignore", "No directory at", UserWarning)
 
 if settings.DATABASE_POOL_SIZE:
     use_pool(settings.DATABASE_POOL_SIZE)

@@ -1,17 +1,25 @@
 """Which form an answer takes: JSON, or a page for a person with a browser."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
+from rest_framework.request import Request
 
 from balances.api.refusals import BadParameter, shown
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # it imports this module
 
 
 class BrowsablePage(BrowsableAPIRenderer):
     """The browsable API in this project's frame."""
 
     template = "balances/browsable.html"
+
+    def show_form_for_method(self, view: "APIView", method: str, request: Request, obj: object) -> bool:
+        return False  # everything here is read
 
 
 class Negotiation(DefaultContentNegotiation):

@@ -31,7 +31,7 @@ _NAMES = {"name": "Foo", "symbol": "FOO", "decimals": 4}
 
 
 class TokenBalancesViewSet(ViewSet):
-    """Every token with the sum over all accounts; with `address`, what that account holds of each token."""
+    """Every token with the sum over all accounts; with an address, what that account holds of each."""
 
     @extend_schema(
         operation_id="listTokenBalances",
@@ -50,7 +50,7 @@ class TokenBalancesViewSet(ViewSet):
 
 
 class TokenHoldersViewSet(ViewSet):
-    """Every holder of a token, largest first; with `address`, what that account holds of it."""
+    """Every holder of a token, largest first; with an address, what that account holds of it."""
 
     @extend_schema(
         operation_id="listHolders",
@@ -75,7 +75,7 @@ class TokenHoldersViewSet(ViewSet):
 
 
 class TransferHistoryViewSet(ViewSet):
-    """All transfers, newest first; with `address`, those from or to that account; with `token`, those of that token."""
+    """All transfers, newest first; with an address, those from or to it; with a token, those of that token."""
 
     @extend_schema(
         operation_id="listTransfers",

@@ -4,6 +4,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -16,6 +17,7 @@ from events.message import Packer, decode
 from events.postgres_queue import PostgresQueue
 from tests.balances.ledger import added_up, balances, expect_conserved, messages, processor, put
 from tests.events.making import CHAIN, TOKEN, Row
+from tests.events.waiting import until
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]
 
@@ -120,3 +122,34 @@ def test_announcements_of_one_token_by_several_processors_are_all_counted() -> N
     at_once(work)
     token = Token.objects.get()
     assert (token.name, token.announcements) == ("name at 0", 40)
+
+
+def test_two_processors_that_announce_one_token_at_the_same_moment_see_each_others_announcement() -> None:
+    def announce(height: int) -> None:
+        packer = Packer(CHAIN, 262_144)
+        packer.add_announcement(height, 0, 0, TOKEN, f"name at {height}", "FOO", 4)
+        with transaction.atomic():
+            apply([decode(packed.body(1), CHAIN) for packed in packer.messages()])
+
+    apply(messages([Row(0, 0, 0, "", "g1a", 1)]))  # the token is there already
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            announce(5)
+            other = pool.submit(closing_connection, lambda: announce(3))
+            until(somebody_waits, "the other processor waiting for this one")
+        other.result(20)
+    token = Token.objects.get()
+    assert (token.name, token.announcements) == ("name at 3", 2)
+
+
+def closing_connection(work: Callable[[], None]) -> None:
+    try:
+        work()
+    finally:
+        connection.close()
+
+
+def somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+        return cursor.fetchone() is not None

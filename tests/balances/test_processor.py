@@ -20,7 +20,7 @@ from events.models import OutboxMessage, SetAsideMessage
 from events.postgres_queue import PostgresQueue
 from events.queues import Delivery
 from events.sqs import QueueUnavailable
-from tests.balances.ledger import apply_all, expect_conserved, of, processor, put, start_chain
+from tests.balances.ledger import apply_all, drain, expect_conserved, of, processor, put, start_chain
 from tests.events.making import CHAIN, Row, put_messages
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
@@ -60,8 +60,7 @@ def store(row: OutboxMessage, body: str) -> None:
 
 def process(*bodies: str) -> Processor:
     one = processor(Handed(*bodies))
-    while one.process_batch(0):
-        pass
+    drain(lambda: one.process_batch(0))
     return one
 
 

@@ -18,7 +18,7 @@ from events.profiles import profile_for
 from events.recorder import Recorder
 from events.relay import Relay
 from events.sqs import SqsQueue
-from tests.balances.ledger import apply_all, balances, expect_conserved, of
+from tests.balances.ledger import apply_all, balances, drain, expect_conserved, of
 from tests.conftest import ROOT, recorded
 from tests.events.making import CHAIN
 
@@ -108,8 +108,7 @@ def relay(sqs_queue: SqsQueue) -> Relay:
 
 
 def publish_all(relay: Relay) -> None:
-    while relay.publish_once():
-        pass
+    drain(relay.publish_once)
 
 
 def process_all(queue: SqsQueue) -> Processor:
@@ -164,6 +163,5 @@ def test_publishing_everything_again_while_it_is_processed_counts_nothing_twice(
     later()
     publish_all(relay)
     process_all(sqs_queue)
-    while one.process_batch(1):
-        pass
+    drain(lambda: one.process_batch(1))
     expect_the_chains_own_balances("gnotest-1")

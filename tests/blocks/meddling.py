@@ -1,4 +1,4 @@
-"""A source that tests may bend at will: an HTTP server that passes questions on and lets a function change the answers."""
+"""A source that tests may bend at will: an HTTP server that passes questions on and lets a function change answers."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""What the synchronizer's tests share: running one in a thread, waiting by polling, and what a recording should give."""
+"""What the synchronizer's tests share: running one in a thread, waiting by polling, what a recording should give."""
 
 import threading
 import time
@@ -38,9 +38,7 @@ class Sync:
     An exception that ends it is raised by `finish` or at the end of `with`.
     """
 
-    def __init__(
-        self, *urls: str, record: Record = record_nothing, until_tip: bool = False, **settings: Any
-    ) -> None:
+    def __init__(self, *urls: str, record: Record = record_nothing, until_tip: bool = False, **settings: Any) -> None:
         self.stop = threading.Event()
         self.synchronizer = Synchronizer(replace(SMALL, urls=urls, **settings), record, self.stop)
         self.error: BaseException | None = None

@@ -1,0 +1,45 @@
+"""A bare parallel download: the answers that hold a chain, asked for by as many connections, and thrown away."""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import urllib3
+
+from blocks import query
+
+
+def download(url: str, requests: list[str], connections: int) -> float:
+    """Seconds to get the answers to `requests`, in order, over so many connections at once."""
+    pool = urllib3.PoolManager(maxsize=connections, block=True, retries=False)
+
+    def ask(question: str) -> int:
+        answer = pool.request(
+            "POST", url, body=json.dumps({"query": question}), headers={"Content-Type": "application/json"}
+        )
+        return len(answer.data)
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(connections) as threads:
+        for size in threads.map(ask, requests):
+            assert size
+    return time.perf_counter() - started
+
+
+def questions(url: str, window_blocks: int, window_transactions: int) -> list[str]:
+    """Every question of a full backfill, known beforehand: nobody who has to find them out can be faster."""
+    from blocks.plan import Span, transaction_requests, windows
+    from blocks.tx_indexer import Limits, TxIndexer
+
+    source = TxIndexer(url, Limits(60.0, 1 << 30, 1))
+    asked = []
+    for span in windows([Span(0, source.tip())], window_blocks):
+        asked.append(query.blocks(span.first, span.last))
+        counts = [(block.height, block.num_txs) for block in source.blocks(span)]
+        for request in transaction_requests(counts, window_transactions):
+            if isinstance(request, Span):
+                asked.append(query.transactions(request.first, request.last))
+            else:
+                asked.append(query.transactions_page(request.height, request.first_index, request.last_index))
+    source.close()
+    return asked
