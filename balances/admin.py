@@ -48,7 +48,7 @@ class AnnouncementInline(admin.TabularInline[Announcement, Token]):
 class TokenAdmin(ReadOnlyAdmin):
     """Tokens by path, with what they are called and how much there is."""
 
-    list_display = ("path", "name", "symbol", "decimals", "supply", "holders", "transfers", "doubts")
+    list_display = ("path", "doubts", "symbol", "name", "decimals", "supply", "holders", "transfers")
     list_select_related = ("totals",)
     fields = (
         "path",
@@ -101,7 +101,7 @@ class TokenAdmin(ReadOnlyAdmin):
 
     @admin.display(description="flags")
     def doubts(self, token: Token) -> str:
-        return ", ".join(flags(token, self.supply(token)))
+        return ", ".join(flags(token, self.supply(token))) or "-"
 
     @admin.display(description="see")
     def lists(self, token: Token) -> SafeString:
@@ -134,7 +134,7 @@ class TransferAdmin(KeyedAdmin):
     """Transfers, newest first."""
 
     key_columns = ("block_height", "tx_index", "event_index")
-    list_display = ("key", "kind", "token", "sender", "recipient", "units")
+    list_display = ("place", "kind", "units", "token", "sender", "recipient")
     list_select_related = ("token", "from_account", "to_account")
     fields = ("transaction", "event_index", "kind", "token", "from_account", "to_account", "units")
     ordering = ("-block_height", "-tx_index", "-event_index")
@@ -178,7 +178,7 @@ class BalanceAdmin(KeyedAdmin):
     """Balances; of one token, the largest first."""
 
     key_columns = ("token_id", "account_id")
-    list_display = ("key", "token", "address", "units")
+    list_display = ("place", "units", "token", "address")
     list_select_related = ("token",)
     fields = ("token", "account", "units")
     ordering = ("token_id", "account_id")

@@ -1,13 +1,11 @@
 """Live latency: from a block appearing at the source to its commit here, and to its balance through the API."""
 
 import json
-import os
 import statistics
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import psycopg
 
@@ -64,7 +62,7 @@ def _processes(database: str, source: str, port: int) -> Iterator[None]:
         "HTTPS": "false",
         "SYNC_POLL_SECONDS": "5",
     }
-    with Processes(Path(ROOT / ".data" / f"benchmark-logs-{os.getpid()}"), environment) as processes:
+    with Processes(ROOT / ".data" / "benchmark-logs", environment) as processes:
         processes.start("runsync", "manage.py", "runsync")
         processes.start("processevents", "manage.py", "processevents")
         processes.start(

@@ -59,7 +59,7 @@ class TransactionAdmin(KeyedAdmin):
     """Transactions, newest first."""
 
     key_columns = ("block_height", "index")
-    list_display = ("key", "hash", "success", "gas_used", "gas_fee", "short_memo")
+    list_display = ("place", "hash", "success", "gas_used", "gas_fee", "short_memo")
     fields = (
         "block",
         "index",

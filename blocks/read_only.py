@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
 from blocks.models import TransactionRow
 from blocks.storable import storable
@@ -40,6 +41,12 @@ class BoundedPaginator(Paginator[Any]):
 
 class FixedOrder(ChangeList):
     """A list in its own order: sorting a large table by a column of the reader's choice has no index."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.title = capfirst(self.opts.verbose_name_plural)
+        if self.result_count >= COUNTED_ROWS:
+            self.title += f": the first {COUNTED_ROWS:,} of more (search for what lies beyond)"
 
     def get_ordering_field(self, field_name: Any) -> None:
         return None
@@ -102,6 +109,10 @@ class KeyedAdmin(ReadOnlyAdmin):
             return None
         return self.get_queryset(request).filter(**dict(zip(self.key_columns, numbers, strict=True))).first()
 
+    @admin.display(description="key")
+    def place(self, row: Any) -> SafeString:
+        return unbroken(row.key)
+
 
 def height(term: str) -> int | None:
     """The height that `term` is, when it is a number."""
@@ -149,6 +160,11 @@ def pretty_json(value: Any) -> SafeString:
     if len(text) > SHOWN_CHARACTERS:
         text = f"{text[:SHOWN_CHARACTERS]}\n… ({len(text)} characters)"
     return format_html('<pre style="margin:0; white-space:pre-wrap; overflow-wrap:anywhere">{}</pre>', text)
+
+
+def unbroken(text: str) -> SafeString:
+    """Text on one line in a narrow column."""
+    return format_html('<span style="white-space:nowrap">{}</span>', text)
 
 
 def link(model: str, key: object, text: object) -> SafeString:

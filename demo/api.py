@@ -9,7 +9,7 @@ import urllib3
 
 
 class Api:
-    """A reader of one server. Raises `urllib3.exceptions.HTTPError` and `ValueError` for answers that are no answers."""
+    """A reader of one server. Raises `urllib3.exceptions.HTTPError`, and `ValueError` for what is no answer."""
 
     def __init__(self, base: str) -> None:
         self._base = base

@@ -8,18 +8,31 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from blocks.admin import transaction_link
-from blocks.read_only import ReadOnlyAdmin, at_place, height, pretty_json
+from blocks.read_only import ReadOnlyAdmin, at_place, height, pretty_json, unbroken
 from events.grc20 import REASONS
 from events.models import OutboxMessage, RefusedEvent, SetAsideMessage
+
+
+class ReasonFilter(admin.SimpleListFilter):
+    """Refused events of one reason, by the index that begins with it."""
+
+    title = "reason"
+    parameter_name = "reason"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(reason, reason) for reason in REASONS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(reason=self.value()) if self.value() else queryset
 
 
 @admin.register(RefusedEvent)
 class RefusedEventAdmin(ReadOnlyAdmin):
     """Events that look like token events and moved nothing, newest first."""
 
-    list_display = ("event", "reason", "type", "emitter", "detail")
-    list_filter = ("reason",)
-    fields = ("transaction", "event_index", "reason", "meaning", "detail", "emitter", "type", "attribute_list")
+    list_display = ("event", "why", "type", "detail", "emitter")
+    list_filter = (ReasonFilter,)
+    fields = ("transaction", "event_index", "why", "meaning", "detail", "emitter", "type", "attribute_list")
     ordering = ("-block_height", "-tx_index", "-event_index")
     search_help_text = "A height, height-transaction, height-transaction-event, or a transaction's hash."
 
@@ -28,8 +41,12 @@ class RefusedEventAdmin(ReadOnlyAdmin):
         return rows.none() if found is None else found
 
     @admin.display(description="event")
-    def event(self, row: RefusedEvent) -> str:
-        return f"{row.block_height}-{row.tx_index}-{row.event_index}"
+    def event(self, row: RefusedEvent) -> SafeString:
+        return unbroken(f"{row.block_height}-{row.tx_index}-{row.event_index}")
+
+    @admin.display(description="reason")
+    def why(self, row: RefusedEvent) -> str:
+        return row.reason
 
     @admin.display(description="transaction")
     def transaction(self, row: RefusedEvent) -> Any:

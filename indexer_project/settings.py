@@ -17,6 +17,8 @@ env = Environment(BASE_DIR / ".env")
 
 DEBUG = env.flag("api", "DEBUG", False)
 SECRET_KEY = env.text("SECRET_KEY")
+if not SECRET_KEY:
+    env.need("api", "SECRET_KEY", "Set SECRET_KEY to fifty random characters, and keep it.")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost 127.0.0.1 [::1]")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 ROOT_URLCONF = "indexer_project.urls"

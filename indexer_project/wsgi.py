@@ -6,7 +6,10 @@ import warnings
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
+from indexer_project.checks import require
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "indexer_project.settings")
+require("database", "api")
 
 
 def use_pool(size: int) -> None:

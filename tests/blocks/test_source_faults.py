@@ -433,20 +433,32 @@ def test_an_endpoint_that_lags_is_left_for_one_that_is_further(test5: Recording)
 
 def test_the_first_endpoint_is_preferred_again_when_it_is_back(short: Recording) -> None:
     with ReplaySource(short, start=30) as first, ReplaySource(short, start=30) as second:
-        with Sync(first.url, second.url):
-            wait_until(lambda: covered(29))
+        running = Sync(first.url, second.url, poll=60.0)
+
+        def rung_until(condition: Callable[[], object]) -> None:
+            """Looks happen only when rung for, so that both endpoints are always as far as each other at a look."""
+
+            def rung() -> object:
+                running.synchronizer.ring()
+                return condition()
+
+            wait_until(rung)
+
+        with running:
+            rung_until(lambda: covered(29))
             first.faults.server_error = 1.0
             first.advance(10)
             second.advance(10)
-            wait_until(lambda: covered(39))
+            rung_until(lambda: covered(39))
             first.faults.server_error = 0.0
             asked = len(first.requests)
             # Who it is, and then its height again: only an endpoint that is back is asked twice.
-            wait_until(lambda: len([r for r in first.requests[asked:] if r.status == 200 and "latest" in r.query]) > 2)
+            rung_until(lambda: len([r for r in first.requests[asked:] if r.status == 200 and "latest" in r.query]) > 2)
+            wait_until(lambda: len({len(first.requests), time.sleep(0.3), len(first.requests)}) == 2)  # it is quiet
             before = len([r for r in second.requests if "getTransactions" in r.query])
             first.advance(10)
             second.advance(10)
-            wait_until(lambda: covered(49))
+            rung_until(lambda: covered(49))
             after = len([r for r in second.requests if "getTransactions" in r.query])
     assert after == before, "the second endpoint was asked although the first was back"
     assert_holds(short, 0, 49)

@@ -70,7 +70,7 @@ def test_a_block_that_is_not_there_is_incomplete() -> None:
 
 def test_two_different_blocks_of_one_height_are_neither() -> None:
     blocks, transactions = window()
-    for order in (blocks + [block(blocks[2], hash="other")], [block(blocks[2], hash="other"), *blocks]):
+    for order in ([*blocks, block(blocks[2], hash="other")], [block(blocks[2], hash="other"), *blocks]):
         checked = check_window(WINDOW, order, transactions)
         assert 5 in checked.incomplete
         assert 5 not in [b.height for b in checked.blocks]

@@ -212,3 +212,11 @@ def test_messages_that_one_consumer_leaves_are_taken_by_others(back_end: BackEnd
 
     in_thread(die).join()
     assert len(take_all(queue, 2)) == 2
+
+
+def test_a_wait_on_postgres_is_never_longer_than_a_look_so_that_a_stop_is_noticed() -> None:
+    with closing(PostgresQueue()) as queue:
+        take(queue, 0)
+        began = time.monotonic()
+        assert take(queue, 600) == []
+        assert time.monotonic() - began < 5
