@@ -70,6 +70,7 @@ schema: install ## write schema.sql from the migrations
 requirements: install ## compile the pinned requirements from the .in files
 	$(BIN)/uv pip compile --quiet requirements.in -o requirements.txt
 	$(BIN)/uv pip compile --quiet requirements-dev.in -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --python-version 3.11 requirements-localstack.in -o requirements-localstack.txt
 
 bench-sync: install ## measure the synchronizer (TX_INDEXER_URLS: the wire part against a real server)
 	$(BIN)/python -m benchmarks.sync

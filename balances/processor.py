@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from events.sqs import QueueUnavailable
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+PRUNE_SECONDS = 600.0
 
 
 @dataclass
@@ -24,12 +26,14 @@ class Processor:
     """One processor; any number may run at once, on any number of machines.
 
     `chain_id` is asked for at each batch: a processor may start before the first block is stored (None until then).
+    Messages applied more than `keep_hours` ago are deleted.
     """
 
     queue: Queue
     chain_id: Callable[[], str | None]
     stop: threading.Event
     wait_seconds: float = 5.0
+    keep_hours: int = 24
     messages: int = field(default=0, init=False)
     transfers: int = field(default=0, init=False)
     _troubled: bool = field(default=False, init=False)
@@ -39,8 +43,12 @@ class Processor:
 
         What is received is finished before it returns. A database or a queue that is away is waited for.
         """
+        next_prune = time.monotonic()
         while not self.stop.is_set():
             try:
+                if time.monotonic() >= next_prune:
+                    outbox.prune(self.keep_hours)
+                    next_prune = time.monotonic() + PRUNE_SECONDS
                 found = self.process_batch(1.0 if until_applied else self.wait_seconds)
                 self._say(None)
                 if until_applied and not found and outbox.depth().pending == 0:

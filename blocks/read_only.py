@@ -44,7 +44,7 @@ class FixedOrder(ChangeList):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.title = capfirst(self.opts.verbose_name_plural)
+        self.title = str(capfirst(self.opts.verbose_name_plural))
         if self.result_count >= COUNTED_ROWS:
             self.title += f": the first {COUNTED_ROWS:,} of more (search for what lies beyond)"
 

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from dataclasses import dataclass, field
 
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
@@ -17,19 +16,17 @@ logger = logging.getLogger(__name__)
 # SQS bounds a whole batch, not only each message.
 MAX_BATCH_BYTES = 1_048_576
 LOOK_SECONDS = 1.0
-PRUNE_SECONDS = 600.0
 
 
 @dataclass
 class Relay:
     """Publishes until told to stop, or to `finish`. Any number may run at once: rows are claimed with SKIP LOCKED.
 
-    `republish_after` in seconds; applied rows are deleted after `keep_hours`.
+    `republish_after` in seconds.
     """
 
     queue: SqsQueue
     republish_after: float
-    keep_hours: int
     stop: threading.Event
     _bell: Bell = field(default_factory=lambda: Bell(outbox.CHANNEL), init=False)
     _finish: threading.Event = field(default_factory=threading.Event, init=False)
@@ -45,15 +42,11 @@ class Relay:
 
         What the queue refused is tried once in a turn, so that it never holds up what comes after it.
         """
-        next_prune = time.monotonic()
         while not self.stop.is_set():
             try:
                 self._bell.listen()
                 while self.publish_once() and not self.stop.is_set():
                     pass
-                if time.monotonic() >= next_prune:
-                    outbox.prune(self.keep_hours)
-                    next_prune = time.monotonic() + PRUNE_SECONDS
                 self._say(None)
                 self._refused.clear()
                 if self._finish.is_set() and not outbox.unpublished():

@@ -1,5 +1,6 @@
 """Parts made from settings: the one place where the rooms of the project meet."""
 
+import threading
 from collections.abc import Sequence
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from events.postgres_queue import PostgresQueue
 from events.profiles import profile_for
 from events.queues import Queue
 from events.recorder import Recorder
+from events.relay import Relay
 from events.sqs import SqsQueue, SqsSettings
 
 
@@ -43,6 +45,11 @@ def sqs_queue() -> SqsQueue:
             visibility_seconds=settings.SQS_VISIBILITY_SECONDS,
         )
     )
+
+
+def relay(stop: threading.Event) -> Relay:
+    """Raises `QueueUnavailable` when SQS is not configured."""
+    return Relay(sqs_queue(), settings.OUTBOX_REPUBLISH_SECONDS, stop)
 
 
 def queue() -> Queue:

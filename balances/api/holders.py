@@ -78,7 +78,7 @@ def _read(tokens: Sequence[Resolved], asked: Asked) -> list[tuple[int, Decimal, 
 
 def _after(position: Position, *, include_zero: bool) -> list[str]:
     """Conditions of the ranges that follow `position` within its token."""
-    conditions = ["amount = %(amount)s AND address >= %(address)s"]
+    conditions = ["amount = %(amount)s AND address > %(address)s"]
     if include_zero or position[1] <= 0:
         return [*conditions, "amount < %(amount)s"]
     return [*conditions, "amount < %(amount)s AND amount > 0", "amount < 0"]

@@ -51,7 +51,7 @@ def sqs(sqs_settings: SqsSettings) -> Iterator[SqsQueue]:
 
 
 def publish(queue: SqsQueue) -> None:
-    relay = Relay(queue, republish_after=3600, keep_hours=24, stop=threading.Event())
+    relay = Relay(queue, republish_after=3600, stop=threading.Event())
     while relay.publish_once():
         pass
 

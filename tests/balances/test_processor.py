@@ -4,7 +4,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
@@ -310,3 +310,14 @@ def test_until_applied_ends_when_nothing_is_left_but_what_was_set_aside() -> Non
     processor(queue).run(until_applied=True)
     queue.close()
     assert outbox.depth() == outbox.Depth(pending=0, set_aside=1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_messages_applied_long_ago_are_pruned_while_it_runs() -> None:
+    put_messages(2)
+    old, young = OutboxMessage.objects.order_by("id").values_list("id", flat=True)
+    outbox.mark_applied([old, young])
+    OutboxMessage.objects.filter(id=old).update(applied_at="2020-01-01T00:00:00Z")
+    with closing(PostgresQueue()) as queue:
+        Processor(queue, lambda: CHAIN, threading.Event(), keep_hours=1).run(until_applied=True)
+    assert list(OutboxMessage.objects.values_list("id", flat=True)) == [young]

@@ -104,7 +104,7 @@ def test_every_token_of_the_chain_is_known_also_those_never_minted() -> None:
 
 @pytest.fixture
 def relay(sqs_queue: SqsQueue) -> Relay:
-    return Relay(sqs_queue, republish_after=60, keep_hours=24, stop=threading.Event())
+    return Relay(sqs_queue, republish_after=60, stop=threading.Event())
 
 
 def publish_all(relay: Relay) -> None:

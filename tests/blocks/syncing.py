@@ -12,7 +12,8 @@ from django.db import connection, connections
 
 from blocks.answers import TransactionAnswer
 from blocks.models import Block, Chain, Transaction
-from blocks.synchronizer import Record, Synchronizer, SyncSettings
+from blocks.synchronizer import Synchronizer, SyncSettings
+from blocks.writer import Record
 from replay.recording import Recording
 
 SMALL = SyncSettings(
@@ -130,7 +131,8 @@ def stored_transactions() -> list[tuple[Any, ...]]:
     """All rows with their place in the table, so that a row that was written again is told from one that was not."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT t.*::text, ctid::text FROM transactions t ORDER BY block_height, index")
-        return cursor.fetchall()
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
 
 
 def expected_blocks(recording: Recording, first: int = 0, last: int | None = None) -> list[tuple[Any, ...]]:

@@ -49,13 +49,13 @@ def body(answer: Any) -> bytes:
 
 
 def read_transaction(**changes: Any) -> Any:
-    (transaction,) = answers.read(body({"data": {"getTransactions": [TRANSACTION | changes]}})).getTransactions or ()
+    (transaction,) = answers.read(body({"data": {"getTransactions": [TRANSACTION | changes]}})).getTransactions or []
     return transaction
 
 
 def test_an_ordinary_answer() -> None:
     data = answers.read(body({"data": {"getBlocks": [BLOCK], "getTransactions": [TRANSACTION]}}))
-    (block,), (transaction,) = data.getBlocks or (), data.getTransactions or ()
+    (block,), (transaction,) = data.getBlocks or [], data.getTransactions or []
     assert (block.height, block.num_txs, block.total_txs, block.chain_id) == (7, 1, 9, "dev")
     assert (transaction.gas_used, transaction.stored_fee()) == (2**63 - 1, f"{2**63 - 1}ugnot")
     assert json.loads(transaction.events) == [EVENT]
@@ -120,7 +120,7 @@ def test_bytes_that_are_no_utf8_are_kept_wherever_they_are(raw: bytes) -> None:
             }
         }
     ).replace(place.encode(), b"a" + raw + b"b")
-    (transaction,) = answers.read(written).getTransactions or ()
+    (transaction,) = answers.read(written).getTransactions or []
     for text in (
         transaction.memo,
         transaction.response.error,
@@ -132,7 +132,7 @@ def test_bytes_that_are_no_utf8_are_kept_wherever_they_are(raw: bytes) -> None:
 
 def test_a_strange_row_does_not_change_an_ordinary_one_beside_it() -> None:
     rows = [TRANSACTION, TRANSACTION | {"index": 1, "memo": "\ud800"}]
-    first, second = answers.read(body({"data": {"getTransactions": rows, "getBlocks": [BLOCK]}})).getTransactions or ()
+    first, second = answers.read(body({"data": {"getTransactions": rows, "getBlocks": [BLOCK]}})).getTransactions or []
     assert json.loads(first.events) == json.loads(second.events) == [EVENT]
     assert first.memo == "hello"
 
@@ -282,8 +282,9 @@ def test_data_beside_an_error_is_never_taken(error: dict[str, Any]) -> None:
 
 
 def test_no_errors_is_no_error() -> None:
-    for errors in ([], None):
-        assert answers.read(body({"errors": errors, "data": {"getBlocks": [BLOCK]}})).getBlocks
+    for errors in ("[]", "null"):
+        written = b'{"errors":' + errors.encode() + b',"data":{"latestBlockHeight":7}}'
+        assert answers.read(written).latestBlockHeight == 7
 
 
 @pytest.mark.parametrize(

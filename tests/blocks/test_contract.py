@@ -62,13 +62,17 @@ def _pool() -> Iterator[urllib3.PoolManager]:
         yield pool
 
 
-@pytest.fixture(scope="module", params=["replay", "real"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "source" in metafunc.fixturenames:
+        real = ["real"] if metafunc.config.getoption("--tx-indexer-url") else []
+        metafunc.parametrize("source", ["replay", *real], indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def source(request: pytest.FixtureRequest, _pool: urllib3.PoolManager) -> Iterator[Source]:
     option = request.config.getoption
     if request.param == "real":
         url = option("--tx-indexer-url")
-        if not url:
-            pytest.skip("no --tx-indexer-url")
         # Blocks come every few seconds on real chains.
         made = Source(url, Span(0, 0), option("--min-blocks"), 60 + 10 * option("--min-blocks"), _pool)
         tip = made.rows(query.TIP)

@@ -10,9 +10,10 @@ import pytest
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 
 from blocks import store
-from blocks.answers import TransactionAnswer
+from blocks.answers import BlockAnswer, TransactionAnswer
 from blocks.leadership import Leadership
 from blocks.models import Block, Chain, Transaction
+from blocks.plan import Span
 from blocks.synchronizer import Synchronizer
 from events.models import OutboxMessage
 from indexer_project import wiring
@@ -102,6 +103,20 @@ def test_an_error_while_recording_stores_nothing_of_the_window(short: Recording,
     assert_holds(short)
 
 
+def test_a_run_that_an_error_ends_leaves_nothing_behind(short: Recording) -> None:
+    """Its heart does not beat on, or a standby would take a process that is ending for a leader that lives."""
+
+    def fail(chain_id: str, transactions: Sequence[TransactionAnswer]) -> None:
+        raise RuntimeError("a bug")
+
+    before = set(threading.enumerate())
+    with ReplaySource(short) as source, Sync(source.url, record=fail) as running:
+        wait_until(lambda: running.error is not None or running.gaps())
+        running.error = None
+    left = [thread.name for thread in set(threading.enumerate()) - before]
+    wait_until(lambda: not [t for t in set(threading.enumerate()) - before if t.is_alive()], 3, lambda: str(left))
+
+
 @pytest.mark.parametrize("error", [DataError, IntegrityError])
 def test_a_row_that_the_database_refuses_blocks_its_own_height_only(test5: Recording, error: type[Exception]) -> None:
     with_transactions = sorted({row["block_height"] for row in test5.transactions})
@@ -186,8 +201,8 @@ def test_the_lock_is_left_when_a_run_is_over(short: Recording) -> None:
 # store.py, without a source
 
 
-def answers_of(recording: Recording, first: int, last: int) -> tuple[list[store.BlockAnswer], list[TransactionAnswer]]:
-    blocks = [msgspec.convert(row, store.BlockAnswer) for row in recording.blocks if first <= row["height"] <= last]
+def answers_of(recording: Recording, first: int, last: int) -> tuple[list[BlockAnswer], list[TransactionAnswer]]:
+    blocks = [msgspec.convert(row, BlockAnswer) for row in recording.blocks if first <= row["height"] <= last]
     transactions = [
         msgspec.json.decode(json.dumps(row), type=TransactionAnswer)
         for row in recording.transactions
@@ -206,7 +221,7 @@ def test_inserting_twice_is_inserting_once(gnotest: Recording) -> None:
     store.adopt_chain(blocks[0], 0)
     for _ in range(2):
         in_transaction(lambda: store.insert_window(blocks, transactions))
-        in_transaction(lambda: store.cover([store.Span(130, 134)], None))
+        in_transaction(lambda: store.cover([Span(130, 134)], None))
     assert_holds(gnotest, 130, 134)
 
 
@@ -217,7 +232,7 @@ def test_an_empty_window_is_no_trouble() -> None:
 
 def test_coverage_joins_what_touches_and_keeps_what_does_not(short: Recording) -> None:
     store.adopt_chain(answers_of(short, 0, 0)[0][0], 0)
-    spans = store.Span
+    spans = Span
     assert store.cover([spans(5, 5), spans(0, 1)], None) == [(0, 1), (5, 5)]
     assert store.cover([spans(2, 3)], None) == [(0, 3), (5, 5)]
     assert store.cover([spans(4, 4)], "first") == [(0, 5)]

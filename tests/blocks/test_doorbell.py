@@ -158,9 +158,11 @@ def test_a_ring_before_the_block_can_be_read_is_not_lost_in_a_long_poll(gnotest:
 
 @pytest.mark.db
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("fault", ["refuse_websocket", "silent_websocket"])
-def test_polling_covers_for_a_websocket_that_does_not_speak(short: Recording, fault: str) -> None:
-    with ReplaySource(short, start=30, faults=Faults(**{fault: True})) as source:
+@pytest.mark.parametrize(
+    "faults", [Faults(refuse_websocket=True), Faults(silent_websocket=True)], ids=["refused", "silent"]
+)
+def test_polling_covers_for_a_websocket_that_does_not_speak(short: Recording, faults: Faults) -> None:
+    with ReplaySource(short, start=30, faults=faults) as source:
         running = Sync(source.url, poll=0.1)
         with running, hanging(Doorbell([source.url], running.synchronizer.ring)):
             wait_until(lambda: covered(29))

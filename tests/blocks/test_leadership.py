@@ -75,7 +75,12 @@ def test_a_standby_takes_over_from_a_leader_that_is_dead_or_frozen(death: signal
 def test_a_leader_that_shows_life_is_left_alone() -> None:
     with leader():
         stop = threading.Event()
-        standby = threading.Thread(target=lambda: (Leadership().wait(stop), connection.close()))
+
+        def stand_by() -> None:
+            Leadership().wait(stop)
+            connection.close()
+
+        standby = threading.Thread(target=stand_by)
         standby.start()
         with connection.cursor() as cursor:
             began = time.monotonic()

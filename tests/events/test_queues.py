@@ -38,7 +38,7 @@ class BackEnd:
 
 def sqs_back_end(settings: SqsSettings) -> Iterator[BackEnd]:
     with closing(SqsQueue(settings)) as sender:
-        relay = Relay(sender, republish_after=3600, keep_hours=24, stop=threading.Event())
+        relay = Relay(sender, republish_after=3600, stop=threading.Event())
 
         def publish() -> None:
             while relay.publish_once():

@@ -42,8 +42,8 @@ class Sender:
         return [number for batch in self.batches for number, _ in batch if number not in self.refuse]
 
 
-def relay_to(sender: Sender, republish_after: float = 3600, keep_hours: int = 24) -> Relay:
-    return Relay(cast(SqsQueue, sender), republish_after, keep_hours, threading.Event())
+def relay_to(sender: Sender, republish_after: float = 3600) -> Relay:
+    return Relay(cast(SqsQueue, sender), republish_after, threading.Event())
 
 
 def publish_all(one: Relay) -> None:
@@ -300,18 +300,6 @@ def test_a_stop_ends_a_relay_at_once_even_while_it_finishes_and_the_queue_is_awa
     assert outbox.unpublished() == 1
 
 
-@pytest.mark.usefixtures("quick")
-@pytest.mark.django_db(transaction=True)
-def test_applied_messages_are_pruned_while_it_runs() -> None:
-    put_messages(2)
-    outbox.mark_applied(everything())
-    OutboxMessage.objects.update(applied_at=timezone.now() - timedelta(hours=2))
-    one = relay_to(Sender(), keep_hours=1)
-    one.finish()
-    one.run()
-    assert everything() == []
-
-
 @pytest.mark.sqs
 @pytest.mark.usefixtures("quick")
 @pytest.mark.django_db(transaction=True)
@@ -320,7 +308,7 @@ def test_sqs_away_is_waited_out(sqs_queue: SqsQueue, monkeypatch: pytest.MonkeyP
     with closing(sqs_queue):
         url = sqs_queue.url()
         monkeypatch.setattr(sqs_queue, "_url", url + "-gone")  # what a deleted queue answers, then the right one
-        one = Relay(sqs_queue, 3600, 24, threading.Event())
+        one = Relay(sqs_queue, 3600, threading.Event())
         one.finish()
         one.run()
         assert outbox.unpublished() == 0

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -31,14 +32,26 @@ def test_a_missing_installation_is_said_with_the_way_to_install(tmp_path: Path) 
         start(tmp_path, localstack.free_port(), tmp_path)
 
 
-def test_one_that_ends_at_once_is_said_with_its_log(tmp_path: Path) -> None:
-    python = tmp_path / "bin" / "python"
+def broken(folder: Path) -> Path:
+    """An installation whose Python only says so and ends."""
+    python = folder / "bin" / "python"
     python.parent.mkdir()
     python.write_text("#!/bin/sh\necho broken; exit 3\n")
     python.chmod(0o755)
+    return folder
+
+
+def test_one_that_ends_at_once_is_said_with_its_log(tmp_path: Path) -> None:
     with pytest.raises(localstack.LocalStackFailed, match=r"status 3: see .*localstack.log"):
-        start(tmp_path, localstack.free_port(), tmp_path)
+        start(broken(tmp_path), localstack.free_port(), tmp_path)
     assert (tmp_path / "localstack.log").read_text() == "broken\n"
+
+
+def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(localstack.LocalStackFailed, match=f"cannot have port {port}"):
+            start(broken(tmp_path), port, tmp_path)
 
 
 @pytest.mark.sqs
@@ -57,9 +70,3 @@ def test_nothing_is_left_when_the_process_that_started_it_is_killed(tmp_path: Pa
         return False
 
     until(gone, "the end of LocalStack")
-
-
-@pytest.mark.sqs
-def test_a_port_that_is_taken_is_said(sqs_endpoint: str, tmp_path: Path) -> None:
-    with pytest.raises(localstack.LocalStackFailed, match="cannot have port"):
-        start(localstack.VENV, int(sqs_endpoint.rsplit(":", 1)[1]), tmp_path)

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from balances.processor import Processor
 from balances.progress import read_progress
 from events import outbox
+from events.sqs import QueueUnavailable
 from indexer_project import wiring
 from indexer_project.checks import require
 from indexer_project.metrics import serve_metrics
@@ -25,9 +26,16 @@ class Command(BaseCommand):
 
     def handle(self, *, until_applied: bool, **options: Any) -> None:
         require("database", "queue", "metrics")
-        queue = wiring.queue()
+        try:
+            queue = wiring.queue()
+        except QueueUnavailable as error:
+            raise CommandError(str(error)) from None
         processor = Processor(
-            queue, lambda: read_progress().chain_id, stop_on_signals(), wait_seconds=settings.QUEUE_WAIT_SECONDS
+            queue,
+            lambda: read_progress().chain_id,
+            stop_on_signals(),
+            wait_seconds=settings.QUEUE_WAIT_SECONDS,
+            keep_hours=settings.OUTBOX_KEEP_HOURS,
         )
         serve_metrics(lambda: {"messages_applied": processor.messages, "transfers_applied": processor.transfers})
         try:

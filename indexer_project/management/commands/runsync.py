@@ -2,15 +2,19 @@
 
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from blocks.doorbell import Doorbell
+from blocks.endpoints import EndpointOptionInvalid
 from blocks.progress import ProgressReport
 from blocks.synchronizer import Synchronizer
 from events.relay import Relay
+from events.sqs import QueueUnavailable
 from indexer_project import wiring
 from indexer_project.checks import require
 from indexer_project.metrics import serve_metrics
@@ -29,25 +33,40 @@ class Command(BaseCommand):
         wake = threading.Event()
         stop = stop_on_signals(wake.set)
         report = ProgressReport(sys.stderr)
-        synchronizer = Synchronizer(
-            wiring.sync_settings(), wiring.record_events, stop, wake=wake, on_progress=report.stored
-        )
+        try:
+            relay = wiring.relay(stop) if settings.QUEUE == "sqs" else None
+            synchronizer = Synchronizer(
+                wiring.sync_settings(), wiring.record_events, stop, wake=wake, on_progress=report.stored
+            )
+        except QueueUnavailable as error:
+            raise CommandError(str(error)) from None
+        except EndpointOptionInvalid as error:
+            raise CommandError(f"TX_INDEXER_URLS: {error}") from None
         report.watch(synchronizer)
         serve_metrics(report.counters)
-        doorbell = Doorbell(settings.TX_INDEXER_URLS, synchronizer.ring)
+        doorbell = Doorbell([endpoint.url for endpoint in synchronizer.endpoints.all], synchronizer.ring)
         doorbell.start()
-        relay_stop = threading.Event()
-        relay = threading.Thread(target=self._relay, args=[relay_stop], name="relay")
-        if settings.QUEUE == "sqs":
-            relay.start()
         try:
-            synchronizer.run(until_tip=until_tip)
+            with _running(relay, stop):
+                synchronizer.run(until_tip=until_tip)
         finally:
-            relay_stop.set()
-            if relay.is_alive():
-                relay.join()
             doorbell.stop()
             report.close()
 
-    def _relay(self, stop: threading.Event) -> None:
-        Relay(wiring.sqs_queue(), settings.OUTBOX_REPUBLISH_SECONDS, settings.OUTBOX_KEEP_HOURS, stop).run()
+
+@contextmanager
+def _running(relay: Relay | None, stop: threading.Event) -> Iterator[None]:
+    """The relay in a thread beside the block; after an ordinary end of the block it publishes what is left."""
+    if relay is None:
+        yield
+        return
+    thread = threading.Thread(target=relay.run, name="relay")
+    thread.start()
+    try:
+        yield
+        relay.finish()
+    except BaseException:
+        stop.set()
+        raise
+    finally:
+        thread.join()

@@ -34,6 +34,7 @@ class Api:
 
     def pages(self, path: str, **query: Any) -> Iterator[list[Row]]:
         body = self.get(path, **query)
+        asked = set()
         while True:
             (rows,) = (value for value in body.values() if isinstance(value, list))
             assert len(rows) <= query.get("limit", 100)
@@ -41,6 +42,8 @@ class Api:
             if body["next"] is None:
                 return
             assert body["next"].startswith("http://testserver/tokens/")
+            assert body["next"] not in asked, "pages go round in circles"
+            asked.add(body["next"])
             body = self.get(body["next"])
 
     def problem(self, path: str, status: int, **query: Any) -> Row:

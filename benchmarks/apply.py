@@ -1,0 +1,165 @@
+"""`make bench-apply`: processors against the least that must be done, with little history and with much.
+
+Prints a table and writes benchmarks/results/apply.json.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+
+import psycopg
+
+from benchmarks.database import ROOT, database, empty
+from benchmarks.ledger import TRANSFERS_PER_BLOCK, fill_outbox, prefill
+from demo.system import sqs
+
+KEYS = {
+    "postgres_transfers_per_s", "sqs_transfers_per_s", "floor_ratio", "sqs_requests_per_million",
+    "wal_bytes_per_transfer", "rss_mb_max", "history_ratio",
+}  # fmt: skip
+MAX_MESSAGE_BYTES = 262_144
+
+
+class Bench:
+    """One database, and heights that were not used yet."""
+
+    def __init__(self, url: str, accounts: int) -> None:
+        self.url = url
+        self.accounts = accounts
+        self.height = 10_000_000
+
+    def take_heights(self, transfers: int) -> int:
+        first, self.height = self.height, self.height + transfers // TRANSFERS_PER_BLOCK + 10
+        return first
+
+    def children(self, parts: list[str], **environment: str) -> list[dict[str, float]]:
+        """Run processes of benchmarks.applying that begin together; what each of them measured."""
+        known = {**os.environ, "DATABASE_URL": self.url, "LOG_LEVEL": "ERROR", **environment}
+        running = [
+            subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.applying", part],
+                cwd=ROOT,
+                env=known,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for part in parts
+        ]
+        for child in running:
+            assert child.stdout is not None
+            child.stdout.readline()
+        for child in running:
+            assert child.stdin is not None
+            child.stdin.write("go\n")
+            child.stdin.flush()
+        return [json.loads(child.communicate()[0]) for child in running]
+
+    def wal(self) -> int:
+        with psycopg.connect(self.url) as connection:
+            row = connection.execute("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint").fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def processors(self, number: int, transfers: int) -> dict[str, float]:
+        """Apply `transfers` transfers through the postgres queue with so many processors."""
+        fill_outbox(self.url, self.take_heights(transfers), transfers, self.accounts, MAX_MESSAGE_BYTES)
+        self.settle()
+        before = self.wal()
+        said = self.children(["processor"] * number)
+        applied = sum(each["transfers"] for each in said)
+        assert applied == transfers, (applied, transfers)
+        batches = sum(each["messages"] for each in said) / 10
+        return {
+            "rate": transfers / max(each["seconds"] for each in said),
+            "wal": (self.wal() - before) / transfers,
+            "statements": sum(each["statements"] for each in said) / max(batches, 1),
+            "rss_mb": max(each["rss_mb"] for each in said),
+        }
+
+    def floor(self, transfers: int) -> float:
+        """Transfers a second of the floor."""
+        first = self.take_heights(transfers)
+        self.settle()
+        numbers = {"BENCH_FIRST": first, "BENCH_TRANSFERS": transfers, "BENCH_ACCOUNTS": self.accounts}
+        (said,) = self.children(["floor"], **{name: str(value) for name, value in numbers.items()})
+        return transfers / said["seconds"]
+
+    def through_sqs(self, transfers: int, processors: int) -> dict[str, float]:
+        """From the outbox through LocalStack to applied."""
+        messages = fill_outbox(self.url, self.take_heights(transfers), transfers, self.accounts, MAX_MESSAGE_BYTES)
+        self.settle()
+        with sqs(ROOT / ".data") as environment:
+            started = time.perf_counter()
+            said = self.children(
+                ["relay", *["processor"] * processors],
+                QUEUE="sqs", SQS_MAX_MESSAGE_BYTES=str(MAX_MESSAGE_BYTES), **environment,
+            )  # fmt: skip
+            seconds = time.perf_counter() - started
+        assert sum(each.get("transfers", 0) for each in said) >= transfers
+        requests = sum(each["requests"] for each in said)
+        return {"rate": transfers / seconds, "requests": requests * 1_000_000 / transfers, "messages": messages}
+
+    def settle(self) -> None:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("CHECKPOINT")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="small: only that it runs and fills its keys")
+    parser.add_argument("--history", type=int, default=10_000_000, help="transfers that are there before (10,000,000)")
+    parser.add_argument(
+        "--transfers", type=int, default=500_000, help="transfers applied in each measurement (500,000)"
+    )
+    options = parser.parse_args()
+    small = options.smoke
+    history, transfers, accounts = (20_000, 4_000, 2_000) if small else (options.history, options.transfers, 1_000_000)
+    results: dict[str, float] = {}
+    with database("apply") as url:
+        bench = Bench(url, accounts)
+        empty(url)
+        prefill(url, 2_000 if small else 100_000, accounts)
+        young = bench.processors(2, transfers)["rate"]
+        say(f"history of 100k: {young:,.0f} transfers/s with 2 processors")
+        empty(url)
+        started = time.perf_counter()
+        prefill(url, history, accounts)
+        say(f"history of {history:,} made in {time.perf_counter() - started:.0f} s")
+        measured = {number: bench.processors(number, transfers) for number in ((1, 2) if small else (1, 2, 3))}
+        for number, each in measured.items():
+            say(
+                f"{number} processors: {each['rate']:,.0f} transfers/s, {each['statements']:.1f} statements a batch, "
+                f"{each['wal']:.0f} WAL bytes a transfer, {each['rss_mb']:.0f} MB"
+            )
+        best = max(measured.values(), key=lambda each: each["rate"])
+        floor = bench.floor(transfers)
+        say(f"floor: {floor:,.0f} transfers/s")
+        through = bench.through_sqs(transfers, 2)
+        results = {
+            "postgres_transfers_per_s": best["rate"],
+            "sqs_transfers_per_s": through["rate"],
+            "floor_ratio": floor / best["rate"],
+            "sqs_requests_per_million": through["requests"],
+            "wal_bytes_per_transfer": best["wal"],
+            "rss_mb_max": max(each["rss_mb"] for each in measured.values()),
+            "history_ratio": young / measured[2]["rate"],
+        }
+    for name, value in results.items():
+        say(f"{name:28} {value:,.3f}")
+    if missing := KEYS - results.keys():
+        raise SystemExit(f"no figure for {', '.join(sorted(missing))}")
+    if not small:
+        (ROOT / "benchmarks" / "results" / "apply.json").write_text(json.dumps(results, indent=1) + "\n")
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Data for the apply benchmark: a history that is already there, and messages that wait to be applied."""
+
+import itertools
+import random
+from collections.abc import Iterator
+
+import psycopg
+
+from benchmarks.chain import CHAIN_ID
+from events.message import Packed, Packer
+
+TOKENS = 100
+ACCOUNTS = 1_000_000
+TRANSFERS_PER_BLOCK = 200
+
+# Account n is "g1" and 38 digits: as long as an address, and made in SQL and in Python alike.
+_ADDRESS = "'g1' || lpad(%s::text, 38, '0')"
+
+
+def address(number: int) -> str:
+    return f"g1{number:038}"
+
+
+def token(number: int) -> str:
+    return f"gno.land/r/bench/token{number}.T{number}.0000000"
+
+
+def prefill(url: str, transfers: int, accounts: int) -> None:
+    """`transfers` transfers among `accounts` accounts and 100 tokens, skewed, with the balances that they make.
+
+    Indexes are in place; done in SQL, for nothing of it is measured.
+    """
+    blocks = transfers // TRANSFERS_PER_BLOCK
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO tokens (path, key, realm, standard) SELECT 'gno.land/r/bench/token' || n || '.T' || n ||"
+            " '.0000000', 'k' || n, 'r' || n, true FROM generate_series(0, %s) AS n",
+            [TOKENS - 1],
+        )
+        connection.execute(
+            f"INSERT INTO accounts (address) SELECT {_ADDRESS % 'n'} FROM generate_series(0, %s) AS n", [accounts - 1]
+        )
+        # u^4 spreads like Zipf: the first of a million accounts takes one movement in thirty.
+        connection.execute(
+            "INSERT INTO transfers"
+            " (block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount)"
+            " SELECT n / %(per)s, n %% %(per)s, 0, 1 + (random() ^ 3 * %(tokens)s)::int %% %(tokens)s,"
+            " 1 + (random() ^ 4 * %(accounts)s)::int %% %(accounts)s,"
+            " 1 + (random() ^ 4 * %(accounts)s)::int %% %(accounts)s, 1 + (random() * 1000)::int"
+            " FROM generate_series(0, %(last)s) AS n",
+            {"per": TRANSFERS_PER_BLOCK, "tokens": TOKENS, "accounts": accounts, "last": transfers - 1},
+        )
+        connection.execute(
+            "INSERT INTO balances (token_id, account_id, amount, address)"
+            " SELECT token_id, account_id, sum(amount), (SELECT address FROM accounts WHERE id = account_id) FROM ("
+            " SELECT token_id, to_account_id AS account_id, amount FROM transfers UNION ALL"
+            " SELECT token_id, from_account_id, -amount FROM transfers) AS sides GROUP BY token_id, account_id"
+        )
+        connection.execute("INSERT INTO token_totals (token_id) SELECT id FROM tokens")
+        connection.execute(
+            "INSERT INTO chain (id, chain_id, first_block_hash, start_height, coverage, tip)"
+            " VALUES (1, %s, '', 0, int8multirange(int8range(0, %s)), %s)",
+            [CHAIN_ID, blocks + 1, blocks],
+        )
+        connection.execute("VACUUM ANALYZE")
+        connection.execute("CHECKPOINT")
+
+
+def movements(first_height: int, transfers: int, accounts: int) -> Iterator[tuple[int, int, int, int, int, int]]:
+    """(height, tx_index, token, sender, recipient, amount), as skewed as the history, always the same."""
+    chance = random.Random(first_height)
+    for number in range(transfers):
+        yield (
+            first_height + number // TRANSFERS_PER_BLOCK,
+            number % TRANSFERS_PER_BLOCK,
+            int(chance.random() ** 3 * TOKENS),
+            int(chance.random() ** 4 * accounts),
+            int(chance.random() ** 4 * accounts),
+            1 + int(chance.random() * 1000),
+        )
+
+
+def fill_outbox(url: str, first_height: int, transfers: int, accounts: int, max_bytes: int) -> int:
+    """Messages of `transfers` transfers, as the synchronizer packs them, a thousand blocks a window; how many."""
+    total = 0
+    with psycopg.connect(url) as connection:
+        for _, window in itertools.groupby(
+            movements(first_height, transfers, accounts), lambda row: row[0] // (100_000 // TRANSFERS_PER_BLOCK)
+        ):
+            packer = Packer(CHAIN_ID, max_bytes)
+            for height, index, of, sender, recipient, amount in window:
+                packer.add_transfer(height, index, 0, token(of), True, address(sender), address(recipient), amount)
+            for packed in packer.messages():
+                _insert(connection, packed)
+                total += 1
+        connection.execute("UPDATE chain SET coverage = coverage + int8multirange(int8range(0, %s))", [10**9])
+    return total
+
+
+def _insert(connection: psycopg.Connection[tuple[object, ...]], packed: Packed) -> None:
+    row = connection.execute("SELECT nextval(pg_get_serial_sequence('outbox', 'id'))").fetchone()
+    assert row is not None
+    number = int(str(row[0]))
+    connection.execute(
+        "INSERT INTO outbox (id, first_height, last_height, transfers, body) VALUES (%s, %s, %s, %s, %s)",
+        [number, packed.first_height, packed.last_height, packed.transfers, packed.body(number)],
+    )
