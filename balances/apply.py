@@ -47,8 +47,8 @@ changed AS (
     INSERT INTO balances AS held (token_id, account_id, amount, address)
     SELECT changes.token_id, changes.account_id, changes.amount, accounts.address
     FROM changes JOIN accounts ON accounts.id = changes.account_id
-    ORDER BY changes.token_id, changes.account_id
-    ON CONFLICT (token_id, account_id) DO UPDATE SET amount = held.amount + excluded.amount
+    ORDER BY changes.account_id, changes.token_id
+    ON CONFLICT (account_id, token_id) DO UPDATE SET amount = held.amount + excluded.amount
         WHERE excluded.amount <> 0
     RETURNING token_id, account_id, amount
 ),
@@ -74,6 +74,40 @@ ON CONFLICT (token_id) DO UPDATE SET
     transfers = totals.transfers + excluded.transfers,
     holders = totals.holders + excluded.holders
 """
+
+
+class _KnownAccounts:
+    """Ids of accounts seen before, so that busy accounts are not looked up in every batch. Ids never change."""
+
+    # About 60 MB when full; then it starts anew, which costs one batch of look-ups.
+    _MOST = 300_000
+
+    def __init__(self) -> None:
+        self._ids: dict[str, int] = {}
+
+    def look_up(self, addresses: Collection[str]) -> tuple[dict[str, int], list[str]]:
+        """(ids that are known, addresses that are not)."""
+        ids = self._ids
+        known = {address: ids[address] for address in addresses if address in ids}
+        return known, [address for address in addresses if address not in known]
+
+    def remember(self, ids: dict[str, int]) -> None:
+        """Keep ids that were read: of rows that other transactions committed."""
+        if len(self._ids) + len(ids) > self._MOST:
+            self._ids.clear()
+        self._ids.update(ids)
+
+
+    def forget(self) -> None:
+        self._ids.clear()
+
+
+_known_accounts = _KnownAccounts()
+
+
+def forget_accounts() -> None:
+    """Look every account up again: after a lost connection the database may be another one, restored from a backup."""
+    _known_accounts.forget()
 
 
 @dataclass
@@ -134,13 +168,17 @@ def _intern(messages: Collection[Message]) -> _Tables:
             )
             cursor.execute("SELECT path, id FROM tokens WHERE path = ANY(%s)", [missing])
             tokens |= dict(cursor.fetchall())
-        cursor.execute("SELECT address, id FROM accounts WHERE address = ANY(%s)", [list(addresses)])
-        accounts: dict[str, int] = dict(cursor.fetchall())
+        accounts, unknown = _known_accounts.look_up(addresses)
+        cursor.execute("SELECT address, id FROM accounts WHERE address = ANY(%s)", [unknown])
+        found: dict[str, int] = dict(cursor.fetchall())
+        _known_accounts.remember(found)
+        accounts |= found
         if missing := sorted(addresses - accounts.keys()):
             cursor.execute(
                 "INSERT INTO accounts (address) SELECT * FROM unnest(%s::text[]) ON CONFLICT (address) DO NOTHING",
                 [missing],
             )
+            # Not remembered: should this transaction be rolled back, these ids never were.
             cursor.execute("SELECT address, id FROM accounts WHERE address = ANY(%s)", [missing])
             accounts |= dict(cursor.fetchall())
     return _Tables(tokens, accounts)

@@ -163,12 +163,11 @@ class BalanceColumns(models.Model):
 class Balance(BalanceColumns):
     """What an account holds of a token: the sum of its transfers, never clamped, so it may be negative for a while."""
 
-    pk = models.CompositePrimaryKey("token_id", "account_id")
+    pk = models.CompositePrimaryKey("account_id", "token_id")
 
     class Meta:
         db_table = "balances"
         indexes = [
-            models.Index(fields=["account", "token"], name="balance_account"),
             models.Index(fields=["token", "-amount", "address"], name="balance_holders"),
             models.Index(fields=["token", "account"], name="balance_negative", condition=Q(amount__lt=0)),
         ]

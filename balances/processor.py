@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, close_old_connections, transaction
 
-from balances.apply import apply
+from balances.apply import apply, forget_accounts
 from events import outbox
 from events.message import Message, MessageInvalid, decode
 from events.outbox import Standing
@@ -55,6 +55,7 @@ class Processor:
                     return
             except (QueueUnavailable, OperationalError, InterfaceError) as error:
                 self._say(error)
+                forget_accounts()
                 self.queue.close()
                 close_old_connections()
                 self.stop.wait(RETRY_SECONDS)
@@ -90,6 +91,8 @@ class Processor:
         good = {}
         for delivery, said in read.items():
             standing = standings.get(delivery)
+            if standing is Standing.APPLIED:
+                continue
             if isinstance(said, MessageInvalid):
                 # A row is only set aside by its own words, not by a message that claims its number.
                 row = said.outbox_id if standing is Standing.PENDING else delivery.outbox_id
@@ -128,7 +131,8 @@ class Processor:
 
     def _set_aside(self, delivery: Delivery, reason: str, outbox_id: int | None) -> None:
         logger.error("Message set aside id=%s outbox_id=%s reason=%s", delivery.id, outbox_id, reason)
-        outbox.set_aside(delivery.id, outbox_id, delivery.body, reason)
+        if outbox.set_aside(delivery.id, outbox_id, delivery.body, reason):
+            self.queue.leave(delivery)
 
     def _say(self, trouble: Exception | None) -> None:
         if trouble is not None and not self._troubled:

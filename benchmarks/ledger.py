@@ -40,13 +40,13 @@ def prefill(url: str, transfers: int, accounts: int) -> None:
         connection.execute(
             f"INSERT INTO accounts (address) SELECT {_ADDRESS % 'n'} FROM generate_series(0, %s) AS n", [accounts - 1]
         )
-        # u^4 spreads like Zipf: the first of a million accounts takes one movement in thirty.
+        # n^u, with u even from 0 to 1, is Zipf's law: the k-th of n is met in proportion to 1/k.
         connection.execute(
             "INSERT INTO transfers"
             " (block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount)"
-            " SELECT n / %(per)s, n %% %(per)s, 0, 1 + (random() ^ 3 * %(tokens)s)::int %% %(tokens)s,"
-            " 1 + (random() ^ 4 * %(accounts)s)::int %% %(accounts)s,"
-            " 1 + (random() ^ 4 * %(accounts)s)::int %% %(accounts)s, 1 + (random() * 1000)::int"
+            " SELECT n / %(per)s, n %% %(per)s, 0, floor(%(tokens)s ^ random())::int,"
+            " floor(%(accounts)s ^ random())::int,"
+            " floor(%(accounts)s ^ random())::int, 1 + (random() * 1000)::int"
             " FROM generate_series(0, %(last)s) AS n",
             {"per": TRANSFERS_PER_BLOCK, "tokens": TOKENS, "accounts": accounts, "last": transfers - 1},
         )
@@ -73,9 +73,9 @@ def movements(first_height: int, transfers: int, accounts: int) -> Iterator[tupl
         yield (
             first_height + number // TRANSFERS_PER_BLOCK,
             number % TRANSFERS_PER_BLOCK,
-            int(chance.random() ** 3 * TOKENS),
-            int(chance.random() ** 4 * accounts),
-            int(chance.random() ** 4 * accounts),
+            int(TOKENS ** chance.random()) - 1,
+            int(accounts ** chance.random()) - 1,
+            int(accounts ** chance.random()) - 1,
             1 + int(chance.random() * 1000),
         )
 

@@ -66,19 +66,28 @@ class RefusedEvent(models.Model):
 
 
 class SetAsideMessage(models.Model):
-    """A queue message that could not be understood, with the reason; its body is kept for a person to look at."""
+    """A queue message that could not be applied, with the reason; its body is kept for a person to look at.
+
+    What became of it follows from its outbox row, where it is the copy of one, and from what a person decided
+    (`events/dead_letters.py`).
+    """
 
     queue_message_id = models.TextField()
     outbox_id = models.BigIntegerField(null=True)
     body = models.TextField()
     reason = models.TextField()
-    received_at = models.DateTimeField(db_default=Now())
+    received_at = models.DateTimeField(db_default=Now(), help_text="The last time.")
+    receives = models.IntegerField(db_default=1, help_text="How often it came and could not be applied.")
+    redriven_at = models.DateTimeField(null=True, help_text="When a person last had it tried again.")
+    discarded_at = models.DateTimeField(null=True, help_text="When a person decided that it is not needed.")
+    decision = models.TextField(blank=True, db_default="", help_text="Why it was discarded.")
 
     class Meta:
         db_table = "set_aside_messages"
         constraints = [
             models.UniqueConstraint(fields=["queue_message_id"], name="set_aside_message_unique"),
         ]
+        indexes = [models.Index(fields=["outbox_id"], name="set_aside_message_row")]
 
     def __str__(self) -> str:
         return f"{self.queue_message_id}: {self.reason}"

@@ -137,25 +137,33 @@ def mark_applied(ids: Sequence[int]) -> None:
         )
 
 
-def set_aside(queue_message_id: str, outbox_id: int | None, body: str, reason: str) -> None:
-    """Keep a message that nobody understands, with the reason, so that it holds up no other."""
+def set_aside(queue_message_id: str, outbox_id: int | None, body: str, reason: str) -> bool:
+    """Keep a message that cannot be applied, with the reason, so that it holds up no other.
+
+    `outbox_id`: the row that it is a copy of, to the letter. False when a person has discarded this very message.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO set_aside_messages (queue_message_id, outbox_id, body, reason) VALUES (%s, %s, %s, %s)"
+            "INSERT INTO set_aside_messages AS kept (queue_message_id, outbox_id, body, reason) VALUES (%s, %s, %s, %s)"
             " ON CONFLICT (queue_message_id) DO UPDATE"
-            " SET body = excluded.body, reason = excluded.reason, received_at = excluded.received_at",
+            " SET body = excluded.body, reason = excluded.reason, received_at = excluded.received_at,"
+            " outbox_id = excluded.outbox_id, receives = kept.receives + 1, redriven_at = NULL"
+            " RETURNING discarded_at IS NULL",
             [queue_message_id, outbox_id, body, reason],
         )
+        wanted: bool = cursor.fetchone()[0]
         if outbox_id is not None:
             cursor.execute("UPDATE outbox SET set_aside_at = now() WHERE id = %s AND applied_at IS NULL", [outbox_id])
+        return wanted
 
 
-def redrive() -> int:
-    """Give what was set aside to the processors once more, after an upgrade; returns how many messages."""
+def redrive(ids: Sequence[int] | None = None) -> int:
+    """Give rows that were set aside to the processors once more, all of them or `ids`; returns how many."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE outbox SET set_aside_at = NULL, published_at = NULL"
-            " WHERE set_aside_at IS NOT NULL AND applied_at IS NULL"
+            " WHERE set_aside_at IS NOT NULL AND applied_at IS NULL AND id = ANY(coalesce(%s::bigint[], ARRAY[id]))",
+            [None if ids is None else list(ids)],
         )
         redriven: int = cursor.rowcount
         cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from django.db import transaction
 
-from events import outbox
+from events import gate, outbox
 from events.bell import Bell
 from events.queues import BATCH, Delivery
 
@@ -28,9 +28,13 @@ class PostgresQueue:
         if not self._found_some:
             self._bell.wait(min(wait_seconds, LOOK_SECONDS))
         with transaction.atomic(durable=True):
+            gate.pass_through()  # before any row is locked
             rows = outbox.claim(self._batch_size)
             self._found_some = bool(rows)
             yield [Delivery(f"outbox:{row.id}", row.body, row.id) for row in rows]
+
+    def leave(self, delivery: Delivery) -> None:
+        """Nothing to do: its row was set aside, so it is claimed no more."""
 
     def close(self) -> None:
         self._bell.close()

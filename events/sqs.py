@@ -1,55 +1,25 @@
 """The `sqs` queue: Amazon SQS, or anything that speaks its API (AWS_ENDPOINT_URL_SQS), through boto3."""
 
 import logging
+import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-)
-from django.db import transaction
+from django.db import connection, transaction
 
+from events import gate, sqs_queues
 from events.queues import BATCH, Delivery
+from events.sqs_client import BatchTooLong, QueueMissing, QueueUnavailable, SqsSettings, explained, open_client
+from events.sqs_dead_letters import SqsDeadLetters
+from events.sqs_visibility import kept_hidden
 
 if TYPE_CHECKING:
-    from mypy_boto3_sqs.client import SQSClient
     from mypy_boto3_sqs.type_defs import DeleteMessageBatchRequestEntryTypeDef, SendMessageBatchRequestEntryTypeDef
 
+__all__ = ["QueueUnavailable", "SqsQueue", "SqsSettings"]
+
 logger = logging.getLogger(__name__)
-
-MISSING_CODES = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
-TOO_LONG_CODES = ("AWS.SimpleQueueService.BatchRequestTooLong", "BatchRequestTooLong")
-
-
-class QueueUnavailable(Exception):
-    """The queue cannot be used now or at all; the message names the queue and the way out."""
-
-
-class _Missing(QueueUnavailable):
-    """There is no such queue."""
-
-
-class _TooLong(QueueUnavailable):
-    """All messages of a batch together are more than this server takes at once."""
-
-
-@dataclass(frozen=True)
-class SqsSettings:
-    """Where the queue is. `url` wins over `name`; `create` makes a missing queue; times in seconds, sizes in bytes."""
-
-    url: str
-    name: str
-    region: str
-    create: bool
-    visibility_seconds: int
 
 
 class SqsQueue:
@@ -60,46 +30,58 @@ class SqsQueue:
 
     def __init__(self, settings: SqsSettings) -> None:
         self._settings = settings
-        self._client = _client(settings.region)
+        self._client = open_client(settings.region)
         self._url = settings.url
+        self._dead: str | None = None
+        self._asked_for_dead = False
+        self._left: set[str] = set()
 
     def url(self) -> str:
         """The queue's URL, looked up by name once, and created when missing and allowed. Raises `QueueUnavailable`."""
         if not self._url:
-            self._url = self._find_or_create()
+            self._url = sqs_queues.find_or_create(self._client, self._settings)
         return self._url
 
-    def _find_or_create(self) -> str:
-        name = self._settings.name
-        try:
-            with self._explained("look up"):
-                return self._client.get_queue_url(QueueName=name)["QueueUrl"]
-        except _Missing:
-            if not self._settings.create:
-                raise QueueUnavailable(
-                    f"There is no SQS queue {name!r}. Create it, set SQS_QUEUE_URL or SQS_QUEUE_NAME to the one to "
-                    "use, or set SQS_CREATE_QUEUE=true."
-                ) from None
-        visibility = str(self._settings.visibility_seconds)
-        with self._explained("create"):
-            return self._client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": visibility})["QueueUrl"]
+    def dead_url(self) -> str | None:
+        """The URL of its dead-letter queue, by its redrive policy; None, and one warning line, when it has none."""
+        if not self._asked_for_dead:
+            url = self.url()
+            with self._explained("ask"):
+                self._dead = sqs_queues.dead_url(self._client, url)
+            self._asked_for_dead = True
+            if self._dead is None:
+                logger.warning("SQS queue has no redrive policy: what cannot be applied is kept in the database only")
+        return self._dead
 
     @contextmanager
     def batch(self, wait_seconds: float) -> Iterator[Sequence[Delivery]]:
         """See `events.queues.Queue`. Raises `QueueUnavailable` when SQS does not answer."""
-        url = self.url()
+        url, visibility = self.url(), self._settings.visibility_seconds
+        self.dead_url()
+        # Receives are counted: what is received while the database is away would end as a dead letter for nothing.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
         with self._explained("receive from"):
             answer = self._client.receive_message(
                 QueueUrl=url,
                 MaxNumberOfMessages=BATCH,
                 WaitTimeSeconds=min(20, round(wait_seconds)),
-                VisibilityTimeout=self._settings.visibility_seconds,
+                VisibilityTimeout=visibility,
             )
         messages = answer.get("Messages", [])
-        with transaction.atomic(durable=True):
+        receipts = {message["MessageId"]: message["ReceiptHandle"] for message in messages}
+        self._left.clear()
+        hidden = kept_hidden(self._client, url, list(receipts.values()), visibility) if messages else nullcontext()
+        with hidden, transaction.atomic(durable=True):
+            gate.pass_through()
             yield [Delivery(message["MessageId"], message["Body"]) for message in messages]
-        if messages:
-            self._acknowledge([message["ReceiptHandle"] for message in messages])
+        if done := [receipt for message_id, receipt in receipts.items() if message_id not in self._left]:
+            self._acknowledge(done)
+
+    def leave(self, delivery: Delivery) -> None:
+        """See `events.queues.Queue`: SQS gives it out again, and after `maxReceiveCount` times to the dead letters."""
+        if self.dead_url() is not None:
+            self._left.add(delivery.id)
 
     def _acknowledge(self, receipts: Sequence[str]) -> None:
         # The work is committed: a failed acknowledgement only means that the messages come again and change nothing.
@@ -123,17 +105,23 @@ class SqsQueue:
         """
         try:
             return self._send(messages)
-        except _TooLong:
+        except BatchTooLong:
             if len(messages) == 1:
                 raise
             middle = len(messages) // 2
             return self.send(messages[:middle]) + self.send(messages[middle:])
 
     def _send(self, messages: Sequence[tuple[int, str]]) -> list[int]:
+        url = self.url()
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
             {"Id": str(outbox_id), "MessageBody": body} for outbox_id, body in messages
         ]
-        url = self.url()
+        if sqs_queues.is_fifo(url):
+            # A group of its own each, for no message waits for another; and never a duplicate to SQS, which would
+            # swallow what is published again.
+            for entry in entries:
+                entry["MessageGroupId"] = entry["Id"]
+                entry["MessageDeduplicationId"] = f"{entry['Id']}-{uuid.uuid4().hex}"
         with self._explained("send to"):
             answer = self._client.send_message_batch(QueueUrl=url, Entries=entries)
         for failure in answer.get("Failed", []):
@@ -155,39 +143,21 @@ class SqsQueue:
             )["Attributes"]
         return sum(int(value) for value in attributes.values())
 
+    def dead_letters(self) -> SqsDeadLetters | None:
+        """Its dead-letter queue; None when it has none. Raises `QueueUnavailable`."""
+        url = self.dead_url()
+        return None if url is None else SqsDeadLetters(self._client, url)
+
     def close(self) -> None:
         """Give back the connections; the next use opens new ones."""
         self._client.close()
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:
-        """Raise `QueueUnavailable`, with the queue's name and what to set, for whatever boto3 raises inside."""
-        what = f"SQS: cannot {doing} {self._url or self._settings.name}"
         try:
-            yield
-        except ClientError as error:
-            code = error.response.get("Error", {}).get("Code", "")
-            if code in MISSING_CODES:
-                # A queue that was deleted may come back under another URL, or is made again at the next use.
-                self._url = self._settings.url
-                raise _Missing(f"{what}: there is no such queue") from error
-            raise (_TooLong if code in TOO_LONG_CODES else QueueUnavailable)(f"{what}: {error}") from error
-        except (NoCredentialsError, PartialCredentialsError) as error:
-            hint = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run under a role."
-            raise QueueUnavailable(f"{what}: {error}. {hint}") from error
-        except BotoCoreError as error:
-            raise QueueUnavailable(f"{what}: {error}") from error
-
-
-def _client(region: str) -> "SQSClient":
-    # A receive may wait 20 seconds for a message, so reads may take that long and some.
-    config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4})
-    try:
-        return boto3.client("sqs", region_name=region or None, config=config)
-    except NoRegionError as error:
-        raise QueueUnavailable("SQS has no region: set SQS_REGION, or AWS_DEFAULT_REGION, or AWS_PROFILE.") from error
-    except ValueError as error:
-        # botocore says so of an endpoint that is no URL.
-        raise QueueUnavailable(f"SQS: {error}. See AWS_ENDPOINT_URL_SQS, SQS_REGION.") from error
-    except BotoCoreError as error:
-        raise QueueUnavailable(f"SQS cannot be set up: {error}") from error
+            with explained(f"SQS: cannot {doing} {self._url or self._settings.name}"):
+                yield
+        except QueueMissing:
+            # A queue that was deleted may come back under another URL, or is made again at the next use.
+            self._url, self._asked_for_dead = self._settings.url, False
+            raise

@@ -164,6 +164,7 @@ SQS_CREATE_QUEUE = env.flag("queue", "SQS_CREATE_QUEUE", False)
 SQS_REGION = env.text("SQS_REGION")
 SQS_MAX_MESSAGE_BYTES = env.whole("queue", "SQS_MAX_MESSAGE_BYTES", 262_144, least=16_384, most=1_048_576)
 SQS_VISIBILITY_SECONDS = env.whole("queue", "SQS_VISIBILITY_SECONDS", 60, least=5, most=43_200)
+SQS_MAX_RECEIVES = env.whole("queue", "SQS_MAX_RECEIVES", 5, least=1, most=1_000)
 OUTBOX_REPUBLISH_SECONDS = env.whole("queue", "OUTBOX_REPUBLISH_SECONDS", 300, least=1)
 OUTBOX_KEEP_HOURS = env.whole("queue", "OUTBOX_KEEP_HOURS", 24)
 

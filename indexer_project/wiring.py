@@ -43,6 +43,7 @@ def sqs_queue() -> SqsQueue:
             region=settings.SQS_REGION,
             create=settings.SQS_CREATE_QUEUE,
             visibility_seconds=settings.SQS_VISIBILITY_SECONDS,
+            max_receives=settings.SQS_MAX_RECEIVES,
         )
     )
 

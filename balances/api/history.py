@@ -16,10 +16,10 @@ from balances.api.tokens import resolve
 _NEWEST = """
 SELECT block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount
 FROM transfers WHERE {conditions}
-ORDER BY block_height DESC, tx_index DESC, event_index DESC LIMIT %(limit)s
+ORDER BY {order}block_height DESC, tx_index DESC, event_index DESC LIMIT %(limit)s
 """
 
-_OF_TOKENS = "SELECT moved.* FROM unnest(%(tokens)s) AS token (id) CROSS JOIN LATERAL ({newest}) AS moved"
+_OF_TOKENS = "SELECT moved.* FROM unnest(%(tokens)s::int[]) AS token (id) CROSS JOIN LATERAL ({newest}) AS moved"
 
 # The page first, then what belongs to its rows, by primary key.
 _PAGE = """
@@ -38,43 +38,45 @@ LEFT JOIN transactions ON transactions.block_height = page.block_height AND tran
 ORDER BY page.block_height DESC, page.tx_index DESC, page.event_index DESC
 """
 
-_AFTER = "(block_height, tx_index, event_index) < (%(height)s, %(tx_index)s, %(event_index)s)"
+_AFTER = "({of}block_height, tx_index, event_index) < ({value}%(height)s, %(tx_index)s, %(event_index)s)"
 _ACCOUNT = "(SELECT id FROM accounts WHERE address = %(address)s)"
 
 
 def transfers(asked: Asked) -> Page:
     """Transfers from or to `asked.address` and of the tokens that `asked.token` means, or all; newest first."""
     values: dict[str, Any] = {"limit": asked.limit + 1, "address": asked.address}
-    conditions = []
     if asked.after:
         values |= dict(zip(("height", "tx_index", "event_index"), asked.after, strict=True))
-        conditions.append(_AFTER)
     if asked.token is not None:
         values["tokens"] = [token.id for token in resolve(asked.token)]
         if not values["tokens"]:
             return Page([], None)
     with connection.cursor() as cursor:
-        cursor.execute(_PAGE.format(found=_found(asked, conditions)), values)
+        cursor.execute(_PAGE.format(found=_found(asked)), values)
         rows = [_row(*row) for row in cursor.fetchall()]
     return page_of(rows, asked.limit, lambda row: (row["blockHeight"], row["txIndex"], row["eventIndex"]))
 
 
-def _found(asked: Asked, conditions: list[str]) -> str:
+def _found(asked: Asked) -> str:
+    """The query of the newest transfers after the cursor, in no order; up to a page of them from each side."""
     if asked.address is not None:
-        if asked.token is not None:
-            conditions = [*conditions, "token_id = ANY(%(tokens)s)"]
-        sent = [f"from_account_id = {_ACCOUNT}", *conditions]
-        received = [f"to_account_id = {_ACCOUNT}", *conditions]
+        also = "" if asked.token is None else " AND token_id = ANY(%(tokens)s)"
+        sent, received = (_newest_of(side, _ACCOUNT, asked, also) for side in ("from_account_id", "to_account_id"))
         # UNION, not UNION ALL: who sends to himself is on both sides, and did so once.
-        return f"({_newest(sent)}) UNION ({_newest(received)})"
+        return f"({sent}) UNION ({received})"
     if asked.token is not None:
-        moved = _newest(["token_id = token.id", *conditions])
-        return _OF_TOKENS.format(newest=moved)
-    return _newest(conditions)
+        return _OF_TOKENS.format(newest=_newest_of("token_id", "token.id", asked))
+    return _NEWEST.format(conditions=_AFTER.format(of="", value="") if asked.after else "true", order="")
 
 
-def _newest(conditions: list[str]) -> str:
-    return _NEWEST.format(conditions=" AND ".join(conditions) or "true")
+def _newest_of(column: str, value: str, asked: Asked, also: str = "") -> str:
+    """The newest transfers with `value` in `column`, by the index that begins with it.
+
+    Written as a range, and ordered by the column as well: of `column = value` PostgreSQL would think that walking all
+    transfers backwards finds some soon, which is true of most tokens, and for a rare one reads the whole table.
+    """
+    bound = _AFTER.format(of=f"{column}, ", value=f"{value}, ") if asked.after else f"{column} <= {value}"
+    return _NEWEST.format(conditions=f"{column} >= {value} AND {bound}{also}", order=f"{column} DESC, ")
 
 
 def _row(

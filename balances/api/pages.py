@@ -37,7 +37,7 @@ def answer(request: Request, asked: Asked, key: str, read: Callable[[Asked], Pag
     """
     with snapshot() as seen:
         headers = _headers(request, seen)
-        if False:
+        if _has_it(request, headers["ETag"]):
             return HttpResponseNotModified(headers=headers)
         page = read(asked)
     following = None

@@ -18,8 +18,8 @@ class BrowsablePage(BrowsableAPIRenderer):
 
     template = "balances/browsable.html"
 
-    def show_form_for_method(self, view: "APIView", method: str, request: Request, obj: object) -> bool:
-        return False  # everything here is read
+    def get_rendered_html_form(self, data: object, view: "APIView", method: str, request: Request) -> None:
+        return None  # everything here is read
 
 
 class Negotiation(DefaultContentNegotiation):

@@ -138,7 +138,7 @@ class Migration(migrations.Migration):
                 (
                     "pk",
                     models.CompositePrimaryKey(
-                        "token_id", "account_id", blank=True, editable=False, primary_key=True, serialize=False
+                        "account_id", "token_id", blank=True, editable=False, primary_key=True, serialize=False
                     ),
                 ),
             ],
@@ -235,10 +235,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="token",
             constraint=models.UniqueConstraint(fields=("path",), name="token_path_unique"),
-        ),
-        migrations.AddIndex(
-            model_name="balance",
-            index=models.Index(fields=["account", "token"], name="balance_account"),
         ),
         migrations.AddIndex(
             model_name="balance",

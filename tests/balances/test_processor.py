@@ -35,12 +35,16 @@ class Handed:
     def __init__(self, *bodies: str) -> None:
         self.bodies = list(bodies)
         self.closed = 0
+        self.left: list[str] = []
 
     @contextmanager
     def batch(self, wait_seconds: float) -> Iterator[Sequence[Delivery]]:
         bodies, self.bodies = self.bodies[:10], self.bodies[10:]
         with transaction.atomic():
             yield [Delivery(f"sqs-{number}", body) for number, body in enumerate(bodies)]
+
+    def leave(self, delivery: Delivery) -> None:
+        self.left.append(delivery.body)
 
     def close(self) -> None:
         self.closed += 1

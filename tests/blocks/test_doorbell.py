@@ -1,5 +1,6 @@
 """The doorbell: a websocket that only wakes; without it the synchronizer is slower and never wrong."""
 
+import logging
 import socket
 import threading
 import time
@@ -93,14 +94,17 @@ def test_it_comes_back_when_the_server_was_restarted(short: Recording) -> None:
         bell.stop()
 
 
-def test_a_silent_socket_is_noticed_and_left(short: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_socket_is_noticed_and_left(
+    short: Recording, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(doorbell, "PING_SECONDS", 0.2)
+    caplog.set_level(logging.INFO)
     rings: list[int] = []
     with (
         ReplaySource(short, start=10, faults=Faults(silent_websocket=True)) as source,
         hanging(Doorbell([source.url], lambda: rings.append(1))),
     ):
-        time.sleep(0.2)  # it is connected by now, and hears nothing
+        wait_until(lambda: "Subscription lost" in caplog.text)
         source.faults.silent_websocket = False
         wait_until(lambda: source.subscriptions == 1)
         source.advance()

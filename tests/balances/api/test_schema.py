@@ -84,6 +84,7 @@ def test_a_browser_gets_a_page(gnotest: Recording, client: Client, path: str) ->
     response = client.get(path, headers={"Accept": BROWSER})
     assert response["Content-Type"] == "text/html; charset=utf-8"
     assert "gno.land token indexer" in response.content.decode()
+    assert "button-form" not in response.content.decode(), "there is nothing to send"
     assert not response.cookies, "a page that anybody may cache sets no cookie"
     assert "Accept" in response["Vary"]
 

@@ -1,0 +1,39 @@
+"""The gate between processors, which pass any number at once, and a correction, which wants the ledger for itself.
+
+An advisory lock of PostgreSQL, held to the end of the caller's transaction. It is taken before any row is, so whoever
+holds it never waits for somebody who waits for it.
+"""
+
+from django.db import connection
+
+_GATE = 0x676E6F, 1  # "gno", beside the synchronizer's lock, which is of the other kind of key
+_CORRECTION = 0x676E6F, 2
+
+
+def pass_through() -> None:
+    """Hold the gate open while the caller's transaction applies messages; waits while a correction has closed it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", _GATE)
+
+
+def close(seconds: float) -> None:
+    """Keep every processor out until the caller's transaction ends.
+
+    Waits `seconds` at most, for this and for every lock that the transaction asks for later: processors stand behind
+    whoever waits here. Raises Django's `OperationalError` after that.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{round(seconds * 1000)}ms"])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", _GATE)
+
+
+def begin_correction() -> bool:
+    """Be the one correction of this database, until `end_correction` or the connection's end; False: another one is."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", _CORRECTION)
+        return bool(cursor.fetchone()[0])
+
+
+def end_correction() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_unlock(%s, %s)", _CORRECTION)
