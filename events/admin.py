@@ -1,16 +1,21 @@
 """The outbox, refused events, and messages that were set aside, in the admin."""
 
+from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from blocks.admin import transaction_link
 from blocks.read_only import ReadOnlyAdmin, at_place, height, pretty_json, unbroken
+from events import dead_letters
 from events.grc20 import REASONS
 from events.models import OutboxMessage, RefusedEvent, SetAsideMessage
+from events.sqs_client import QueueUnavailable
 
 
 class ReasonFilter(admin.SimpleListFilter):
@@ -108,14 +113,72 @@ class OutboxMessageAdmin(ReadOnlyAdmin):
         return "published" if row.published_at else "waits"
 
 
+class Decision(ActionForm):
+    """What is done with the letters that are ticked, and why."""
+
+    reason = forms.CharField(required=False, label="Reason (to discard)")
+
+
 @admin.register(SetAsideMessage)
 class SetAsideMessageAdmin(ReadOnlyAdmin):
-    """Messages that nobody understood, newest first."""
+    """Dead letters, newest first: read-only, but for the two decisions of `manage.py deadletters`."""
 
-    list_display = ("queue_message_id", "outbox_id", "reason", "received_at")
+    list_display = ("id", "state", "outbox_id", "reason", "receives", "received_at", "queue_message_id")
+    fields = (
+        "state",
+        "meaning",
+        "reason",
+        "receives",
+        "received_at",
+        "outbox_id",
+        "queue_message_id",
+        "redriven_at",
+        "discarded_at",
+        "decision",
+        "body",
+    )
     ordering = ("-id",)
+    actions = ("redrive", "discard")
+    action_form = Decision
     search_help_text = "The number of an outbox message, or the queue's id of the message."
 
     def find(self, rows: QuerySet[SetAsideMessage], term: str) -> QuerySet[SetAsideMessage]:
         number = height(term)
         return rows.filter(queue_message_id=term) if number is None else rows.filter(outbox_id=number)
+
+    @admin.display(description="state")
+    def state(self, row: SetAsideMessage) -> str:
+        return dead_letters.letter(row.pk).state
+
+    @admin.display(description="meaning")
+    def meaning(self, row: SetAsideMessage) -> str:
+        return dead_letters.STATES[self.state(row)]
+
+    @admin.action(description="Redrive: have them tried again")
+    def redrive(self, request: HttpRequest, rows: QuerySet[SetAsideMessage]) -> None:
+        def decide(chosen: list[dead_letters.Letter], queue: dead_letters.MainQueue | None) -> str:
+            return f"{dead_letters.redrive(chosen, queue)} messages are tried again."
+
+        self._decide(request, rows, decide)
+
+    @admin.action(description="Discard, with a reason")
+    def discard(self, request: HttpRequest, rows: QuerySet[SetAsideMessage]) -> None:
+        def decide(chosen: list[dead_letters.Letter], queue: dead_letters.MainQueue | None) -> str:
+            for one in chosen:
+                dead_letters.discard(one, str(request.POST.get("reason", "")), queue)
+            return f"{len(chosen)} messages are discarded."
+
+        self._decide(request, rows, decide)
+
+    def _decide(
+        self,
+        request: HttpRequest,
+        rows: QuerySet[SetAsideMessage],
+        decide: Callable[[list[dead_letters.Letter], dead_letters.MainQueue | None], str],
+    ) -> None:
+        chosen = dead_letters.letters(ids=list(rows.values_list("pk", flat=True)))
+        try:
+            with dead_letters.open_queue() as queue:
+                self.message_user(request, decide(chosen, queue))
+        except (dead_letters.Refused, QueueUnavailable) as trouble:
+            self.message_user(request, str(trouble), messages.ERROR)

@@ -5,6 +5,7 @@ transfers and the balances want them: it can be tried again, and never be discar
 """
 
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -37,8 +38,6 @@ SELECT * FROM (
 ) AS found WHERE state = ANY(%s) ORDER BY id
 """  # noqa: S608  # our own constant
 
-_GONE = "copies of it may stay in the dead-letter queue, which hurts nobody"
-
 
 @dataclass(frozen=True, slots=True)
 class Letter:
@@ -70,6 +69,10 @@ class MainQueue(Protocol):
     def send(self, messages: list[tuple[int, str]]) -> list[int]: ...
 
 
+open_queue: Callable[[], AbstractContextManager[MainQueue | None]] = nullcontext
+"""The queue in use, for the admin; the app that knows the settings puts it here when the process starts."""
+
+
 class Refused(Exception):
     """What was asked for would lose something or do nothing; the message says why, and the way out."""
 
@@ -93,8 +96,8 @@ def redrive(chosen: Collection[Letter], queue: MainQueue | None) -> int:
     """Have `chosen` tried again and take their copies out of the dead-letter queue; returns how many letters it were.
 
     The copy of an outbox row is published or claimed again; what is no copy of any goes back to the queue as it came.
-    `queue`: None with QUEUE=postgres, which keeps no copies. Raises `Refused`, and `QueueUnavailable` when SQS is away,
-    which leaves nothing half done: the database is written first, and what comes twice is applied once.
+    `queue`: None with QUEUE=postgres, which keeps no copies. Raises `Refused`, and `QueueUnavailable` when SQS is away:
+    by then the database has it, and redriving again does the rest, for what comes twice is applied once.
     """
     again = [one for one in chosen if one.state in ("dead", "redriven")]
     for one in chosen:
@@ -106,8 +109,8 @@ def redrive(chosen: Collection[Letter], queue: MainQueue | None) -> int:
         _mark("redriven_at = now()", [], again)
     if queue is not None:
         for one in again:
-            if one.outbox_id is None:
-                queue.send([(one.id, one.body)])
+            if one.outbox_id is None and not queue.send([(one.id, one.body)]):
+                raise Refused(f"SQS does not take dead letter {one.id} back; the log says why.")
         _take_out(queue, chosen)
     return len(again)
 

@@ -5,4 +5,7 @@ class IndexerProjectConfig(AppConfig):
     name = "indexer_project"
 
     def ready(self) -> None:
-        from indexer_project import checks  # noqa: F401  # registering is what importing it does
+        from events import dead_letters
+        from indexer_project import checks, wiring  # noqa: F401  # registering checks is what importing them does
+
+        dead_letters.open_queue = wiring.dead_letter_queue

@@ -1,7 +1,8 @@
 """Parts made from settings: the one place where the rooms of the project meet."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from django.conf import settings
 
@@ -51,6 +52,19 @@ def sqs_queue() -> SqsQueue:
 def relay(stop: threading.Event) -> Relay:
     """Raises `QueueUnavailable` when SQS is not configured."""
     return Relay(sqs_queue(), settings.OUTBOX_REPUBLISH_SECONDS, stop)
+
+
+@contextmanager
+def dead_letter_queue() -> Iterator[SqsQueue | None]:
+    """The queue that keeps dead letters; None with QUEUE=postgres. Raises `QueueUnavailable`."""
+    if settings.QUEUE != "sqs":
+        yield None
+        return
+    made = sqs_queue()
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 def queue() -> Queue:

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import connections
 from environ import Env
 
+from balances.apply import forget_accounts
 from events.sqs import SqsQueue, SqsSettings
 from indexer_project import embedded_postgres, localstack
 from replay.recording import Recording, load_recording
@@ -70,6 +71,12 @@ def sqs_queue(sqs_settings: SqsSettings) -> Iterator[SqsQueue]:
     queue = SqsQueue(sqs_settings)
     yield queue
     queue.close()
+
+
+@pytest.fixture(autouse=True)
+def accounts_unknown() -> None:
+    """Each test's database is empty again, so no id of an account is known from another test."""
+    forget_accounts()
 
 
 def database_url() -> str:

@@ -5,39 +5,40 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('events', '0001_initial'),
+        ("events", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='setasidemessage',
-            name='decision',
-            field=models.TextField(blank=True, db_default='', help_text='Why it was discarded.'),
+            model_name="setasidemessage",
+            name="decision",
+            field=models.TextField(blank=True, db_default="", help_text="Why it was discarded."),
         ),
         migrations.AddField(
-            model_name='setasidemessage',
-            name='discarded_at',
-            field=models.DateTimeField(help_text='When a person decided that it is not needed.', null=True),
+            model_name="setasidemessage",
+            name="discarded_at",
+            field=models.DateTimeField(help_text="When a person decided that it is not needed.", null=True),
         ),
         migrations.AddField(
-            model_name='setasidemessage',
-            name='receives',
-            field=models.IntegerField(db_default=1, help_text='How often it came and could not be applied.'),
+            model_name="setasidemessage",
+            name="receives",
+            field=models.IntegerField(db_default=1, help_text="How often it came and could not be applied."),
         ),
         migrations.AddField(
-            model_name='setasidemessage',
-            name='redriven_at',
-            field=models.DateTimeField(help_text='When a person last had it tried again.', null=True),
+            model_name="setasidemessage",
+            name="redriven_at",
+            field=models.DateTimeField(help_text="When a person last had it tried again.", null=True),
         ),
         migrations.AlterField(
-            model_name='setasidemessage',
-            name='received_at',
-            field=models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), help_text='The last time.'),
+            model_name="setasidemessage",
+            name="received_at",
+            field=models.DateTimeField(
+                db_default=django.db.models.functions.datetime.Now(), help_text="The last time."
+            ),
         ),
         migrations.AddIndex(
-            model_name='setasidemessage',
-            index=models.Index(fields=['outbox_id'], name='set_aside_message_row'),
+            model_name="setasidemessage",
+            index=models.Index(fields=["outbox_id"], name="set_aside_message_row"),
         ),
     ]
