@@ -7,7 +7,7 @@ which keeps such characters as escapes.
 
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import msgspec
 
@@ -80,6 +80,7 @@ class _Error(msgspec.Struct):
 class AnswerData(msgspec.Struct):
     latestBlockHeight: int | None = None
     getBlocks: list[BlockAnswer] | None = None
+    first: list[BlockAnswer] | None = None
     getTransactions: list[TransactionAnswer] | None = None
 
 
@@ -88,12 +89,27 @@ class _Answer(msgspec.Struct):
     errors: list[_Error] | None = None
 
 
+class _Errors(msgspec.Struct):
+    """An answer whose rows are not looked at: where there are errors, they may be anything."""
+
+    data: Any = None
+    errors: list[_Error] | None = None
+
+
 class AnswerInvalid(Exception):
     """The body is not an answer of a tx-indexer; the text says where it stops making sense."""
 
 
+class RowsInvalid(AnswerInvalid):
+    """An answer with rows that make no sense: one of those asked for is to blame."""
+
+
 class AnswerRefused(Exception):
     """The server answered with `errors`; partial data beside them is never taken. The text is all their messages."""
+
+
+class RowsRefused(AnswerRefused):
+    """Errors beside partial data: the server stumbled over one of the rows asked for."""
 
 
 class CapReached(AnswerRefused):
@@ -104,37 +120,61 @@ _decode = msgspec.json.Decoder(_Answer).decode
 
 
 def read(body: bytes) -> AnswerData:
-    """The data of an answer. Raises `CapReached`, `AnswerRefused`, `AnswerInvalid`."""
-    answer = _decode_any(body)
+    """The data of an answer.
+
+    Raises `CapReached`, `RowsRefused`, `AnswerRefused`, `RowsInvalid`, `AnswerInvalid`.
+    """
+    answer = _read_fast(body) or _read_slowly(body)
     if answer.errors:
-        for error in answer.errors:
-            code = (error.extensions or {}).get("code")
-            if CAP_MESSAGE in error.message or code in CAP_CODES:
-                raise CapReached(error.message)
-        raise AnswerRefused("; ".join(error.message for error in answer.errors)[:2000])
+        _refuse(answer.errors, partial=answer.data is not None)
     if answer.data is None:
         raise AnswerInvalid("an answer without data and without errors")
     return answer.data
 
 
-def _decode_any(body: bytes) -> _Answer:
+def _read_fast(body: bytes) -> _Answer | None:
+    """The answer in an ordinary body; None where a second look is due."""
     try:
         body.decode()
         return _decode(body)
-    except (UnicodeDecodeError, msgspec.DecodeError):
-        pass
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _read_slowly(body: bytes) -> _Answer:
     try:
-        text = body.decode("utf-8", "surrogateescape")
-        return msgspec.convert(_keep_raw(json.loads(text)), _Answer)
-    except (ValueError, RecursionError) as error:  # msgspec.ValidationError is a ValueError
+        said = json.loads(body.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError) as error:
         raise AnswerInvalid(f"{error!s:.300}") from None
+    try:
+        return msgspec.convert(_keep_raw(said), _Answer)
+    except (ValueError, RecursionError) as error:  # msgspec.ValidationError is a ValueError
+        invalid = RowsInvalid(f"{error!s:.300}")
+    try:
+        errors = msgspec.convert(said, _Errors)
+    except ValueError:
+        raise invalid from None
+    if errors.errors:
+        _refuse(errors.errors, partial=errors.data is not None)
+    raise invalid
+
+
+def _refuse(errors: list[_Error], *, partial: bool) -> NoReturn:
+    for error in errors:
+        if CAP_MESSAGE in error.message or (error.extensions or {}).get("code") in CAP_CODES:
+            raise CapReached(error.message)
+    text = "; ".join(error.message for error in errors)[:2000]
+    raise RowsRefused(text) if partial else AnswerRefused(text)
 
 
 def _keep_raw(answer: Any) -> Any:
     """The decoded answer with messages and events as JSON again, for their place in `TransactionAnswer` is raw."""
     data = answer.get("data") if isinstance(answer, dict) else None
-    for row in (data.get("getTransactions") if isinstance(data, dict) else None) or ():
-        if isinstance(row, dict) and isinstance(row.get("response"), dict):
-            row["messages"] = msgspec.Raw(json.dumps(row.get("messages")).encode())
-            row["response"]["events"] = msgspec.Raw(json.dumps(row["response"].get("events")).encode())
+    rows = data.get("getTransactions") if isinstance(data, dict) else None
+    for row in rows if isinstance(rows, list) else ():
+        response = row.get("response") if isinstance(row, dict) else None
+        if "messages" in (row if isinstance(row, dict) else ()):
+            row["messages"] = msgspec.Raw(json.dumps(row["messages"]).encode())
+        if isinstance(response, dict) and "events" in response:
+            response["events"] = msgspec.Raw(json.dumps(response["events"]).encode())
     return answer

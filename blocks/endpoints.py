@@ -3,13 +3,15 @@
 import logging
 import random
 import time
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urldefrag
 
+from blocks.addresses import split_address
 from blocks.answers import BlockAnswer
 from blocks.plan import Span
-from blocks.tx_indexer import EndpointUnavailable, Limits, TooMuch, TxIndexer
+from blocks.threads import Pool
+from blocks.tx_indexer import EndpointUnavailable, Limits, TooMuch, TxIndexer, Unreadable
 
 logger = logging.getLogger(__name__)
 
@@ -23,27 +25,17 @@ LAG = 20
 _HEALTH_WEIGHT = 0.2
 
 
-class EndpointOptionInvalid(ValueError):
-    """An option behind `#` of an endpoint's address that is not known or has no sensible value; the text names it."""
-
-
 def open_endpoint(address: str, limits: Limits) -> TxIndexer:
-    """A client for `address`, an URL with options of its own behind `#`: `connections=2&timeout=10&max_bytes=1000000`.
-
-    Contacts nothing. Raises `EndpointOptionInvalid`.
-    """
-    url, options = urldefrag(address)
-    values = {"connections": limits.connections, "timeout": limits.timeout, "max_bytes": limits.max_bytes}
-    for name, value in parse_qsl(options, keep_blank_values=True):
-        if name not in values:
-            raise EndpointOptionInvalid(f"{address}: option {name!r} is none of {', '.join(values)}")
-        try:
-            values[name] = float(value) if name == "timeout" else int(value)
-        except ValueError:
-            values[name] = 0
-        if values[name] <= 0:
-            raise EndpointOptionInvalid(f"{address}: option {name}={value!r} is not a number above 0")
-    return TxIndexer(url, Limits(float(values["timeout"]), int(values["max_bytes"]), int(values["connections"])))
+    """A client for `address`, with its own options before `limits`. Contacts nothing. Raises ValueError."""
+    url, own = split_address(address)
+    return TxIndexer(
+        url,
+        Limits(
+            timeout=own.get("timeout", limits.timeout),
+            max_bytes=int(own.get("max_bytes", limits.max_bytes)),
+            connections=int(own.get("connections", limits.connections)),
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -66,6 +58,9 @@ class Endpoint:
     paused_until: float = 0.0
     trouble: str = ""
     fetching: int = 0
+    generation: int = 0
+    rows_failed: bool = False
+    asked_at: float = float("-inf")
     question: "Future[Look] | None" = field(default=None, repr=False)
 
     @property
@@ -75,8 +70,16 @@ class Endpoint:
     def usable(self) -> bool:
         return self.tip >= 0 and time.monotonic() >= self.paused_until
 
-    def fail(self, reason: str, retry_after: float | None = None) -> None:
-        """Leave this endpoint for a while; the reason is logged once, not at every try."""
+    def refuse(self, reason: str) -> None:
+        """Leave an endpoint of another chain; downloads begun before are of an older `generation`, not to be stored."""
+        self.generation += 1
+        self.fail(f"refused: {reason}", rows=True)
+
+    def fail(self, reason: str, retry_after: float | None = None, *, rows: bool = False) -> None:
+        """Leave this endpoint for a while; the reason is logged once, not at every try.
+
+        `rows`: it was rows that failed, so that only rows, and not the next answer to "how far are you", prove it well.
+        """
         if reason != self.trouble:
             logger.warning("Endpoint left url=%s reason=%s", self.url, reason)
         now = time.monotonic()
@@ -85,13 +88,17 @@ class Endpoint:
             self.failures += 1
             self.health *= 1 - _HEALTH_WEIGHT
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self.failures - 1, 10)) * random.uniform(0.75, 1.25)  # noqa: S311  # jitter, so that many indexers do not come back in step
-        self.paused_until = now + max(pause, retry_after or 0.0)
+        self.paused_until = max(self.paused_until, now + max(pause, retry_after or 0.0))
         self.trouble = reason
+        self.rows_failed = self.rows_failed or rows
         # After trouble it may serve another chain: it is asked who it is before it is believed again.
         self.identified_at, self.tip = float("-inf"), -1
 
-    def succeed(self) -> None:
-        """It gave a good answer."""
+    def succeed(self, *, rows: bool) -> None:
+        """It gave a good answer; `rows`: with rows in it."""
+        if self.rows_failed and not rows:
+            return
+        self.rows_failed = False
         self.health += (1 - self.health) * _HEALTH_WEIGHT
         if self.trouble:
             logger.info("Endpoint is back url=%s", self.url)
@@ -101,34 +108,41 @@ class Endpoint:
 class Endpoints:
     """All endpoints of one deployment. Used from one thread; questions are asked in threads of their own."""
 
-    def __init__(self, indexers: list[TxIndexer]) -> None:
+    def __init__(self, indexers: list[TxIndexer], wake: Callable[[], None]) -> None:
         self.all = [Endpoint(indexer) for indexer in indexers]
-        self._pool = ThreadPoolExecutor(len(indexers), "tip")
+        self._wake = wake
+        self._pool = Pool(len(indexers), "tip")
 
     @property
     def tip(self) -> int:
         """The highest tip of the usable endpoints; −1 when there is none."""
         return max((endpoint.tip for endpoint in self.all if endpoint.usable()), default=-1)
 
-    def refresh(self, patience: float) -> list[tuple[Endpoint, Look]]:
-        """Ask every endpoint that is not paused how far it is; returns the answers that have come.
-
-        Waits up to `patience` seconds for the first answer, and a little for endpoints that were not there before, so
-        that they can be compared from the first window on; late ones are taken at the next call. The caller checks who
-        they are and calls `believe` or `fail`.
-        """
+    def ask(self) -> None:
+        """Ask every endpoint that is not paused how far it is; `wake` is called when an answer is there (`answers`)."""
         now = time.monotonic()
-        newcomers = []
         for endpoint in self.all:
             if endpoint.question is None and now >= endpoint.paused_until:
                 identify = now - endpoint.identified_at > IDENTIFY_EVERY
+                endpoint.asked_at = now
                 endpoint.question = self._pool.submit(_look, endpoint.indexer, endpoint.tip, identify)
-                if endpoint.tip < 0:
-                    newcomers.append(endpoint.question)
-        asked = [endpoint.question for endpoint in self.all if endpoint.question is not None]
-        wait(asked, timeout=patience, return_when="FIRST_COMPLETED")
-        wait(newcomers, timeout=min(patience, NEWCOMER_PATIENCE))
+                endpoint.question.add_done_callback(lambda _: self._wake())
+
+    def answers(self) -> list[tuple[Endpoint, Look]]:
+        """The answers that have come; the caller checks who they are and calls `believe` or `fail`."""
         return [(endpoint, look) for endpoint in self.all if (look := self._harvest(endpoint)) is not None]
+
+    def settles_at(self) -> float:
+        """Until when (`time.monotonic`) to wait for endpoints that were just asked for the first time, or again.
+
+        So they can be compared from the first window on; 0 when there is nobody to wait for.
+        """
+        asked = [each.asked_at + NEWCOMER_PATIENCE for each in self.all if each.question is not None and each.tip < 0]
+        return max(asked, default=0.0)
+
+    def back_at(self) -> float:
+        """When (`time.monotonic`) the next endpoint that is left alone is to be asked again; infinity when none is."""
+        return min((e.paused_until for e in self.all if e.tip < 0 and e.question is None), default=float("inf"))
 
     def _harvest(self, endpoint: Endpoint) -> Look | None:
         if endpoint.question is None or not endpoint.question.done():
@@ -145,7 +159,7 @@ class Endpoints:
         endpoint.tip = look.tip
         if look.identity:
             endpoint.identified_at = time.monotonic()
-            endpoint.succeed()
+            endpoint.succeed(rows=False)
 
     def choose(self, span: Span, attempt: int) -> Endpoint | None:
         """The endpoint to ask for `span`: the best that has it, and at each further attempt the next one.
@@ -165,7 +179,7 @@ class Endpoints:
         return next(others, None)
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.close()
         for endpoint in self.all:
             endpoint.indexer.close()
 
@@ -179,10 +193,10 @@ def _look(indexer: TxIndexer, known_tip: int, identify: bool) -> Look:
         return Look(tip)
     try:
         # Block 1 tells chains of one name apart, where there is one; the last tells a reset chain from a slow server.
-        first = indexer.blocks(Span(1, 1)) or indexer.blocks(Span(0, 0))
         last = indexer.blocks(Span(tip, tip))
-    except TooMuch as much:
-        raise EndpointUnavailable(indexer.url, str(much)) from None
-    if not first and not last:
+        first = [last.first] if last.first else indexer.blocks(Span(0, 0)).rows
+    except (TooMuch, Unreadable) as trouble:
+        raise EndpointUnavailable(indexer.url, str(trouble)) from None
+    if not first and not last.rows:
         raise EndpointUnavailable(indexer.url, f"it says height {tip} and shows neither block 0, nor 1, nor {tip}")
-    return Look(tip, first[:1] + last[:1])
+    return Look(tip, first[:1] + last.rows[:1])

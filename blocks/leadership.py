@@ -9,7 +9,7 @@ import logging
 import threading
 
 import psycopg
-from django.db import connection
+from django.db import Error, connection
 from django.db.backends.utils import CursorWrapper
 
 from blocks.connecting import connect
@@ -70,14 +70,28 @@ class Leadership:
         return row[0] if row else None
 
     def resign(self) -> None:
-        """Stop showing signs of life; the lock goes with the writing connection."""
+        """Give the lock back and stop showing signs of life."""
+        if self._heart is not None:
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+            except Error:
+                connection.close()
+        self._stop_heart()
+
+    def lose(self) -> None:
+        """The writing connection is lost, and the lock with it."""
+        connection.close()
+        self._stop_heart()
+
+    def _stop_heart(self) -> None:
         self._ended.set()
         if self._heart is not None:
             self._heart.join(timeout=5)
             self._heart = None
 
     def _beat(self, pid: int) -> None:
-        self.resign()
+        self._stop_heart()
         self._ended = threading.Event()
         self._heart = threading.Thread(target=_show_life, args=[pid, self._ended], name="heartbeat", daemon=True)
         self._heart.start()

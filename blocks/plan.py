@@ -72,28 +72,26 @@ def windows(missing: Iterable[Span], most: int) -> Iterator[Span]:
             yield Span(first, min(first + most - 1, span.last))
 
 
-def transaction_requests(counts: Sequence[tuple[int, int]], most: int) -> list[Span | Page]:
+def transaction_requests(counts: Sequence[tuple[int, int]], most: int) -> Iterator[Span | Page]:
     """Requests for every transaction of blocks with `counts`, none expecting more than `most` rows.
 
     `counts`: (height, num_txs), ascending. Neighbouring blocks share a request while they fit; a block with more than
     `most` is paged by index; blocks without transactions are asked for only where they lie between others.
     """
-    requests: list[Span | Page] = []
     first = last = -1
     rows = 0
     for height, count in counts:
         if not count:
             continue
         if rows and rows + count > most:
-            requests.append(Span(first, last))
+            yield Span(first, last)
             rows = 0
         if count > most:
-            requests.extend(Page(height, start, min(start + most, count) - 1) for start in range(0, count, most))
+            yield from (Page(height, start, min(start + most, count) - 1) for start in range(0, count, most))
             continue
         if not rows:
             first = height
         last = height
         rows += count
     if rows:
-        requests.append(Span(first, last))
-    return requests
+        yield Span(first, last)

@@ -46,9 +46,13 @@ def unknown_field(error: str) -> str | None:
 
 
 def blocks(first: int, last: int, without: Collection[str] = ()) -> str:
-    """Blocks `first` to `last`, inclusive, by height; `without`: what the server does not know."""
+    """Blocks `first` to `last`, inclusive, by height, and as `first` block 1, which says whose they are.
+
+    `without`: what the server does not know.
+    """
     fields = _known("Block", _BLOCK, without)
-    return f"{{getBlocks(where:{{height:{_bounds(first, last)}}},order:{{height:ASC}}){{{fields}}}}}"
+    window = f"getBlocks(where:{{height:{_bounds(first, last)}}},order:{{height:ASC}}){{{fields}}}"
+    return f"{{first:getBlocks(where:{{height:{{eq:1}}}}){{{fields}}} {window}}}"
 
 
 def transactions(first: int, last: int, without: Collection[str] = ()) -> str:

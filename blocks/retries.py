@@ -72,5 +72,9 @@ class Retries:
         return max((gap.attempts for height, gap in self._gaps.items() if span.first <= height <= span.last), default=0)
 
     def next_due(self) -> float:
-        """When (`time.monotonic`) the next height is to be asked for again; infinity when there is none."""
-        return min((gap.due for gap in self._gaps.values()), default=float("inf"))
+        """When (`time.monotonic`) the next height is to be asked for again; infinity when there is none.
+
+        Heights that are due already are under way, or wait for an endpoint: no clock brings them on.
+        """
+        now = time.monotonic()
+        return min((gap.due for gap in self._gaps.values() if gap.due > now), default=float("inf"))

@@ -21,8 +21,10 @@ _TRANSACTIONS = (
 
 def adopt_chain(block: BlockAnswer, start_height: int) -> Chain:
     """The chain of this database, made from the first block ever seen when there is none yet."""
-    chain, _ = Chain.objects.get_or_create(id=1, defaults={"chain_id": block.chain_id, "start_height": start_height})
-    return chain
+    known = {"chain_id": storable(block.chain_id), "start_height": start_height}
+    if block.height == 1:
+        known["first_block_hash"] = storable(block.hash)
+    return Chain.objects.get_or_create(id=1, defaults=known)[0]
 
 
 def insert_window(blocks: Sequence[BlockAnswer], transactions: Sequence[TransactionAnswer]) -> None:

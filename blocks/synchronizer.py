@@ -4,10 +4,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError
 
 from blocks import store
 from blocks.endpoints import Endpoint, Endpoints, Look, open_endpoint
@@ -16,6 +16,7 @@ from blocks.leadership import Leadership
 from blocks.models import Chain
 from blocks.plan import Span, missing_spans, union, windows
 from blocks.retries import Retries
+from blocks.threads import Pool
 from blocks.tx_indexer import EndpointUnavailable, Limits
 from blocks.verify import WrongChain, check_chain, check_stored
 from blocks.writer import Record, Writer
@@ -60,9 +61,9 @@ class Synchronizer:
 
     def __post_init__(self) -> None:
         limits = Limits(self.settings.timeout, self.settings.max_answer_bytes, self.settings.connections)
-        self.endpoints = Endpoints([open_endpoint(address, limits) for address in self.settings.urls])
-        self._pool = ThreadPoolExecutor(self.settings.connections, "fetch")
-        self._fetching: dict[Future[Window], tuple[Span, Endpoint]] = {}
+        self.endpoints = Endpoints([open_endpoint(each, limits) for each in self.settings.urls], self.wake.set)
+        self._pool = Pool(self.settings.connections, "fetch")
+        self._fetching: dict[Future[Window], tuple[Span, Endpoint, int]] = {}
         self._retries = Retries()
         self._chain: Chain | None = None
         self._accepted: list[tuple[int, int]] = []
@@ -77,22 +78,25 @@ class Synchronizer:
         """
         troubled = False
         leadership = Leadership()
-        while not self.stop.is_set():
-            try:
-                if leadership.wait(self.stop):
-                    troubled = False
-                    self._follow(until_tip)
-                    break
-            except (OperationalError, InterfaceError) as error:
-                if not troubled:
-                    logger.error("Synchronizer waits for the database error=%s", str(error).strip())
-                troubled = True
-                leadership.resign()
-                connection.close()
-                self.stop.wait(RETRY_SECONDS)
-        leadership.resign()
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        self.endpoints.close()
+        try:
+            while not self.stop.is_set():
+                try:
+                    if leadership.wait(self.stop):
+                        troubled = False
+                        self._follow(until_tip)
+                        break
+                except (OperationalError, InterfaceError) as error:
+                    if not troubled:
+                        logger.error("Synchronizer waits for the database error=%s", str(error).strip())
+                    troubled = True
+                    leadership.lose()
+                    self._forget_downloads()
+                    self.stop.wait(RETRY_SECONDS)
+        finally:
+            leadership.resign()
+            self._forget_downloads()
+            self._pool.close()
+            self.endpoints.close()
 
     def ring(self) -> None:
         """There may be a new block: look now instead of at the next poll. Callable from any thread."""
@@ -108,48 +112,63 @@ class Synchronizer:
         while not self.stop.is_set():
             self.wake.clear()
             self._store_fetched()
+            if self._take_answers():
+                pause = self.settings.poll
+                next_look = time.monotonic() + pause
             if self._rung:
                 next_look, pause, self._rung = 0.0, FIRST_LOOK_SECONDS, False
-            if time.monotonic() >= next_look:
-                known = self.tip
-                self._look()
+            now = time.monotonic()
+            if now >= min(next_look, self.endpoints.back_at()):
                 # The bell may ring before the block can be read: look again soon, then ever later, up to the poll.
-                pause = self.settings.poll if self.tip != known else min(self.settings.poll, pause * 2)
-                next_look = time.monotonic() + pause
-            if until_tip and self.tip >= 0 and not self._fetching and not self._missing():
-                self._report()
-                return
-            self._fetch_missing()
-            self.wake.wait(max(0.0, min(next_look, self._retries.next_due()) - time.monotonic()))
-        self._store_fetched(finish=True)
+                pause = min(self.settings.poll, pause * 2 or self.settings.poll)
+                next_look = now + pause
+                self._look()
+            settles_at = self.endpoints.settles_at()
+            if now >= settles_at:
+                if until_tip and self.tip >= 0 and not self._fetching and not self._missing():
+                    self._report()
+                    return
+                self._fetch_missing()
+            due = [next_look, self._retries.next_due(), self.endpoints.back_at()]
+            if settles_at > now:
+                due.append(settles_at)
+            self.wake.wait(max(0.0, min(due) - time.monotonic()))
+        self._store_fetched()
 
     def _look(self) -> None:
-        """Read the tips, refuse endpoints of another chain, and see what others changed in the coverage."""
-        for endpoint, look in self.endpoints.refresh(self.settings.timeout):
+        """Ask how far the endpoints are, and see what others changed in the coverage."""
+        self.endpoints.ask()
+        if self._chain is not None:
+            # A person may have accepted a gap, or found rows missing, while we run.
+            self.coverage, self._accepted = store.read_coverage()
+        if time.monotonic() >= self._next_report:
+            self._report()
+
+    def _take_answers(self) -> bool:
+        """Take the tips that have come, and refuse endpoints of another chain; True when the tip moved."""
+        for endpoint, look in self.endpoints.answers():
             try:
                 self._identify(endpoint, look)
                 self.endpoints.believe(endpoint, look)
             except WrongChain as wrong:
-                endpoint.fail(f"refused: {wrong}")
-        if self._chain is not None:
-            # A person may have accepted a gap, or found rows missing, while we run.
-            self.coverage, self._accepted = store.read_coverage()
+                endpoint.refuse(str(wrong))
         tip = self.endpoints.tip
-        if tip >= 0 and tip != self.tip:
+        if tip == self.tip:
+            return False
+        if tip >= 0:
             store.see_tip(tip)
-        if self._live_from < 0 <= tip:
-            self._live_from = tip + 1
+            if self._live_from < 0:
+                self._live_from = tip + 1
         self.tip = tip
-        if time.monotonic() >= self._next_report:
-            self._report()
+        return tip >= 0
 
     def _identify(self, endpoint: Endpoint, look: Look) -> None:
         """Raise `WrongChain` when what an endpoint shows of itself is not the chain that is stored."""
         if not look.identity:
             return
+        if self.settings.chain_id:
+            check_chain(look.identity[0], self.settings.chain_id, "")
         if self._chain is None:
-            if self.settings.chain_id:
-                check_chain(look.identity[0], self.settings.chain_id, "")
             self._chain = store.adopt_chain(look.identity[0], self.settings.start_height)
             logger.info("Chain adopted chain_id=%s url=%s", self._chain.chain_id, endpoint.url)
         stored = store.stored_blocks([block.height for block in look.identity])
@@ -172,7 +191,7 @@ class Synchronizer:
         room = self.settings.connections * 2 - len(self._fetching)
         if room <= 0 or self.tip < 0:
             return
-        busy = [(span.first, span.last) for span, _ in self._fetching.values()]
+        busy = [(span.first, span.last) for span, _, _ in self._fetching.values()]
         waiting = [(height, height) for height in self._retries.waiting()]
         taken = union(self.coverage, self._accepted, busy, waiting)
         live = missing_spans(max(self._live_from, self.settings.start_height), self.tip, taken)
@@ -195,25 +214,30 @@ class Synchronizer:
             witness.indexer if witness else None,
         )
         endpoint.fetching += 1
-        self._fetching[future] = span, endpoint
+        self._fetching[future] = span, endpoint, endpoint.generation
         future.add_done_callback(lambda _: self.wake.set())
 
-    def _store_fetched(self, *, finish: bool = False) -> None:
-        """Store the downloads that are done; with `finish`, only those, and forget the rest."""
+    def _store_fetched(self) -> None:
+        """Store the downloads that are done."""
         for future in [future for future in self._fetching if future.done()]:
-            _, endpoint = self._fetching.pop(future)
+            _, endpoint, generation = self._fetching.pop(future)
             endpoint.fetching -= 1
             try:
-                self._store(future.result())
-                endpoint.succeed()
+                window = future.result()
+                # What an endpoint sent before it was left may be what it was left for.
+                if generation == endpoint.generation:
+                    self._store(window)
+                    endpoint.succeed(rows=True)
             except EndpointUnavailable as unavailable:
-                endpoint.fail(str(unavailable), unavailable.retry_after)
+                endpoint.fail(str(unavailable), unavailable.retry_after, rows=True)
             except WrongChain as wrong:
-                endpoint.fail(f"refused: {wrong}")
-        if finish:
-            for future in self._fetching:
-                future.cancel()
-            self._fetching.clear()
+                endpoint.refuse(str(wrong))
+
+    def _forget_downloads(self) -> None:
+        for future, (_, endpoint, _) in self._fetching.items():
+            future.cancel()
+            endpoint.fetching -= 1
+        self._fetching.clear()
 
     def _store(self, window: Window) -> None:
         """Store a window's complete heights, and note the others for another try. Raises `WrongChain`."""

@@ -3,16 +3,30 @@
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import urllib3
 
 from blocks import answers, query
-from blocks.answers import AnswerInvalid, AnswerRefused, BlockAnswer, CapReached, TransactionAnswer
+from blocks.answers import (
+    AnswerInvalid,
+    AnswerRefused,
+    BlockAnswer,
+    CapReached,
+    RowsInvalid,
+    RowsRefused,
+    TransactionAnswer,
+)
 from blocks.plan import Page, Span
 
 logger = logging.getLogger(__name__)
+
+LONGEST_RETRY_AFTER = 3600.0
+# A single transaction is read whatever the budget for an answer says: it cannot be asked for in parts.
+LARGEST_ROW_BYTES = 256 * 1024 * 1024
+_PART_BYTES = 1 << 18
 
 
 class EndpointUnavailable(Exception):
@@ -25,6 +39,18 @@ class EndpointUnavailable(Exception):
 
 class TooMuch(Exception):
     """The answer would be over the server's cap, the byte budget or the time budget: ask for less."""
+
+
+class Unreadable(Exception):
+    """One of the rows asked for cannot be read: ask for fewer until it stands alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Rows of an answer, and block 1 of the chain that they came from, where the server has it."""
+
+    rows: list[BlockAnswer]
+    first: BlockAnswer | None
 
 
 @dataclass(frozen=True)
@@ -65,46 +91,53 @@ class TxIndexer:
             if "item not found in storage" in str(unavailable):  # how a server with an empty store says so
                 return -1
             raise
-        except TooMuch as much:
+        except (TooMuch, Unreadable) as much:
             raise EndpointUnavailable(self.url, f"no answer to the simplest question: {much}") from None
         if height is None:
             raise EndpointUnavailable(self.url, "latestBlockHeight is null")
         return height
 
-    def blocks(self, span: Span) -> list[BlockAnswer]:
-        """Blocks of `span` that the server has, by height. Raises `TooMuch`, `EndpointUnavailable`."""
-        return self._ask(lambda without: query.blocks(span.first, span.last, without)).getBlocks or []
+    def blocks(self, span: Span) -> Blocks:
+        """Blocks of `span` that the server has, by height. Raises `TooMuch`, `Unreadable`, `EndpointUnavailable`."""
+        data = self._ask(lambda without: query.blocks(span.first, span.last, without))
+        return Blocks(data.getBlocks or [], data.first[0] if data.first else None)
 
-    def transactions(self, request: Span | Page) -> list[TransactionAnswer]:
-        """Transactions of a span of blocks or of a page of one block. Raises `TooMuch`, `EndpointUnavailable`."""
+    def transactions(self, request: Span | Page, *, any_size: bool = False) -> list[TransactionAnswer]:
+        """Transactions of a span of blocks or of a page of one block; `any_size`: however large the answer is.
+
+        Raises `TooMuch`, `Unreadable`, `EndpointUnavailable`.
+        """
 
         def question(without: Collection[str]) -> str:
             if isinstance(request, Page):
                 return query.transactions_page(request.height, request.first_index, request.last_index, without)
             return query.transactions(request.first, request.last, without)
 
-        return self._ask(question).getTransactions or []
+        return self._ask(question, any_size=any_size).getTransactions or []
 
     def close(self) -> None:
         self._pool.clear()
 
-    def _ask(self, question: Callable[[Collection[str]], str]) -> answers.AnswerData:
+    def _ask(self, question: Callable[[Collection[str]], str], *, any_size: bool = False) -> answers.AnswerData:
         """Ask, and ask again without what the server does not know, as long as the index can live without it."""
         while True:
             without = self._unknown
             try:
-                return self._ask_once(question(without))
+                return self._ask_once(question(without), any_size)
             except AnswerRefused as refused:
                 unknown = query.unknown_field(str(refused))
                 if unknown is None or unknown not in query.OPTIONAL or unknown in without:
+                    if isinstance(refused, RowsRefused):
+                        raise Unreadable(str(refused)) from None
                     raise EndpointUnavailable(self.url, str(refused)) from None
                 with self._lock:
                     if unknown not in self._unknown:
                         logger.warning("Endpoint lacks a field, asking without it url=%s field=%s", self.url, unknown)
                     self._unknown |= {unknown}
 
-    def _ask_once(self, question: str) -> answers.AnswerData:
-        status, body, retry_after = self._post(json.dumps({"query": question}).encode())
+    def _ask_once(self, question: str, any_size: bool) -> answers.AnswerData:
+        most = LARGEST_ROW_BYTES if any_size else self._limits.max_bytes
+        status, body, retry_after = self._post(json.dumps({"query": question}).encode(), most)
         if status == 429:
             raise EndpointUnavailable(self.url, "429, too many requests", retry_after or 1.0)
         if status not in (200, 422):
@@ -113,14 +146,17 @@ class TxIndexer:
             return answers.read(body)
         except CapReached as reached:
             raise TooMuch(str(reached)) from None
+        except RowsInvalid as error:
+            raise Unreadable(str(error)) from None
         except AnswerInvalid as error:
             raise EndpointUnavailable(self.url, f"HTTP {status}: {error}") from None
 
-    def _post(self, body: bytes) -> tuple[int, bytes, float | None]:
+    def _post(self, body: bytes, most: int) -> tuple[int, bytes, float | None]:
+        deadline = time.monotonic() + self._limits.timeout
         try:
             response = self._pool.request("POST", self.url, body=body, preload_content=False)
             try:
-                content = self._read(response)
+                content = self._read(response, deadline, most)
             finally:
                 response.release_conn()
         except urllib3.exceptions.ReadTimeoutError:
@@ -128,14 +164,19 @@ class TxIndexer:
         except urllib3.exceptions.HTTPError as error:
             raise EndpointUnavailable(self.url, f"{type(error).__name__}: {error}") from None
         retry_after = response.headers.get("Retry-After", "")
-        return response.status, content, float(retry_after) if retry_after.isdecimal() else None
+        wait = min(float(retry_after), LONGEST_RETRY_AFTER) if retry_after.isdecimal() else None
+        return response.status, content, wait
 
-    def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
+    def _read(self, response: urllib3.BaseHTTPResponse, deadline: float, most: int) -> bytes:
+        """The whole body; the time budget is for all of it, however it trickles."""
         parts, size = [], 0
-        for part in response.stream(1 << 20, decode_content=True):
+        while part := response.read1(_PART_BYTES, decode_content=True):
             parts.append(part)
             size += len(part)
-            if size > self._limits.max_bytes:
+            if size > most:
                 response.close()
-                raise TooMuch(f"an answer of more than {self._limits.max_bytes} bytes")
+                raise TooMuch(f"an answer of more than {most} bytes")
+            if time.monotonic() > deadline:
+                response.close()
+                raise TooMuch(f"no whole answer within {self._limits.timeout:g} s")
         return b"".join(parts)

@@ -126,9 +126,9 @@ def check_stored(block: BlockAnswer, stored: StoredBlock) -> None:
 
 def check_chain(block: BlockAnswer, chain_id: str, first_block_hash: str) -> None:
     """Raise `WrongChain` when `block` is not of the chain with `chain_id` and `first_block_hash` ("" when unknown)."""
-    if block.chain_id != chain_id:
+    if storable(block.chain_id) != chain_id:
         raise WrongChain(f"it serves chain {block.chain_id!r} and this database holds {chain_id!r}")
-    if block.height == 1 and first_block_hash and block.hash != first_block_hash:
+    if block.height == 1 and first_block_hash and storable(block.hash) != first_block_hash:
         raise WrongChain(
             f"block 1 of its {chain_id!r} is {block.hash!r} and this database holds one that begins with "
             f"{first_block_hash!r}: the chain was reset, or is another of the same name"

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from django.db import DataError, IntegrityError, transaction
+from django.db import DataError, Error, IntegrityError, OperationalError, transaction
 
 from blocks import store
 from blocks.answers import BlockAnswer, TransactionAnswer
 from blocks.fetch import Window
 from blocks.models import Chain
 from blocks.plan import spans_of
+from blocks.storable import storable
 from blocks.verify import StoredBlock, WrongChain, check_chain, wrong_link
 
 Record = Callable[[str, Sequence[TransactionAnswer]], None]
@@ -39,7 +40,8 @@ class Writer:
         Raises `WrongChain` when a block is not of, or does not link to, the stored chain; nothing is stored then.
         """
         blocks = window.checked.blocks
-        for block in blocks:
+        # Block 1 came with the rows: an address that changed its chain meanwhile gives itself away.
+        for block in blocks if window.first is None else (window.first, *blocks):
             check_chain(block, self._chain.chain_id, self._chain.first_block_hash)
         _check_edges(blocks)
         written = Written(0, 0, None, {})
@@ -51,13 +53,15 @@ class Writer:
     ) -> None:
         if not blocks:
             return
-        first_hash = next((block.hash for block in blocks if block.height == 1), None)
+        first_hash = next((storable(block.hash) for block in blocks if block.height == 1), None)
         try:
             with transaction.atomic(durable=True):
                 store.insert_window(blocks, transactions)
                 self._record(self._chain.chain_id, transactions)
                 written.coverage = store.cover(spans_of([block.height for block in blocks]), first_hash)
-        except (DataError, IntegrityError) as error:
+        except (DataError, IntegrityError, OperationalError) as error:
+            if not _is_about_a_row(error):
+                raise
             if len(blocks) == 1:
                 written.refused[blocks[0].height] = f"the database refuses it: {str(error).strip():.200}"
                 return
@@ -73,6 +77,15 @@ class Writer:
             self._chain.first_block_hash = first_hash
         written.blocks += len(blocks)
         written.transactions += len(transactions)
+
+
+def _is_about_a_row(error: Error) -> bool:
+    """Whether the database refuses what it was given, rather than being away itself."""
+    if isinstance(error, (DataError, IntegrityError)):
+        return True
+    # Class 54, "program limit exceeded": a string longer than an index takes, or JSON nested too deep.
+    state = getattr(error.__cause__, "sqlstate", None) or ""
+    return state.startswith("54")
 
 
 def _check_edges(blocks: Sequence[BlockAnswer]) -> None:

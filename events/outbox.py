@@ -187,6 +187,44 @@ def lowest_pending_height() -> int | None:
         return height
 
 
+def span_of_pending(first: int, last: int) -> tuple[int, int]:
+    """`first` to `last`, widened to whole messages: none that is not applied tells of heights in it and beside it."""
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute(
+                "SELECT least(min(first_height), %s), greatest(max(last_height), %s) FROM outbox"
+                " WHERE applied_at IS NULL AND first_height <= %s AND last_height >= %s",
+                [first, last, last, first],
+            )
+            widened: tuple[int, int] = cursor.fetchone()
+            if widened == (first, last):
+                return widened
+            first, last = widened
+
+
+def lock_pending(first: int, last: int) -> list[int]:
+    """Messages within heights `first` to `last` that are not applied, set aside or not, locked in order of id."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM outbox WHERE applied_at IS NULL AND first_height >= %s AND last_height <= %s"
+            " ORDER BY id FOR UPDATE",
+            [first, last],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def touch() -> None:
+    """Make the last time that something was applied now: balances changed, and whoever compares versions sees it.
+
+    Where nothing is left in the outbox to touch, the version of an answer is that of the whole database anyway.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE outbox SET applied_at = clock_timestamp() WHERE id ="
+            " (SELECT id FROM outbox WHERE applied_at IS NOT NULL ORDER BY applied_at DESC LIMIT 1)"
+        )
+
+
 def prune(keep_hours: int) -> int:
     """Delete messages applied more than `keep_hours` ago; returns how many. What is not applied is never deleted."""
     with connection.cursor() as cursor:

@@ -31,8 +31,9 @@ class Queue(Protocol):
     def batch(self, wait_seconds: float) -> AbstractContextManager[Sequence[Delivery]]:
         """Up to `BATCH` messages, waiting up to `wait_seconds` for the first; empty when there is none.
 
-        Inside the block a database transaction is open, which has passed `events.gate`. When the block ends without an exception, it is committed and
-        the messages are acknowledged; with one, it is rolled back and they will be delivered again.
+        Inside the block a database transaction is open, which has passed `events.gate`. When the block ends without an
+        exception, it is committed and the messages are acknowledged; with one, it is rolled back and they will be
+        delivered again.
         """
 
     def leave(self, delivery: Delivery) -> None:

@@ -46,7 +46,7 @@ class SqsDeadLetters:
                     if not take(message["MessageId"], message["Body"]):
                         kept.append(message["ReceiptHandle"])
                         continue
-                    with explained(f"SQS: cannot delete from {self._url}"):
+                    with explained(f"SQS: cannot take messages out of {self._url}"):
                         self._client.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
                     taken += 1
         finally:

@@ -30,6 +30,10 @@ def start(folder: Path, database: str = "indexer") -> str:
         ) from None
     import psycopg
 
+    if " " in str(folder):
+        raise EmbeddedPostgresMissing(
+            f"The embedded PostgreSQL cannot run in {str(folder)!r}, a path with a space: set DATABASE_URL, or move."
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     server = get_server(folder)
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
@@ -64,6 +68,6 @@ def ensure_database_url(argv: list[str]) -> None:
 def _dotenv_has_database() -> bool:
     dotenv = DATA_DIR.parent / ".env"
     return dotenv.is_file() and any(
-        line.strip().startswith("DATABASE_URL=") and line.strip() != "DATABASE_URL="
+        line.strip().removeprefix("export ").startswith("DATABASE_URL=") and not line.strip().endswith("DATABASE_URL=")
         for line in dotenv.read_text().splitlines()
     )

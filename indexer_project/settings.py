@@ -6,6 +6,7 @@ import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from blocks.addresses import endpoint_problem
 from indexer_project.environment import Environment
 
 django_stubs_ext.monkeypatch()  # Django's classes take type parameters only so: models.Field[…], ModelAdmin[…]
@@ -111,12 +112,20 @@ else:
         DATABASES["default"] = environ.Env.db_url_config(DATABASE_URL)
     except (ValueError, ImproperlyConfigured) as error:
         env.complain(
-            "database", "DATABASE_URL", f"DATABASE_URL cannot be read: {error}", "postgresql://user:password@host/name"
+            "database",
+            "DATABASE_URL",
+            f"DATABASE_URL cannot be read: {error}.",
+            "Use postgresql://user:password@host/name.",
         )
-if "default" not in DATABASES or "postgresql" not in DATABASES["default"]["ENGINE"]:
+if "postgresql" not in DATABASES.get("default", {}).get("ENGINE", ""):
     if "default" in DATABASES:
         scheme = DATABASE_URL.split(":", 1)[0]
-        env.complain("database", "DATABASE_URL", f"DATABASE_URL begins with {scheme!r}.", "Use postgresql://…")
+        env.complain(
+            "database",
+            "DATABASE_URL",
+            f"DATABASE_URL begins with {scheme!r}.",
+            "Use postgresql://user:password@host/name.",
+        )
     # Settings must import without a database, so that checks can say by name what is missing.
     DATABASES["default"] = {"ENGINE": "django.db.backends.postgresql", "NAME": "unset", "HOST": "unset.invalid"}
 DATABASES["default"].setdefault("OPTIONS", {})
@@ -143,8 +152,8 @@ SYNC_MAX_ANSWER_BYTES = env.whole("sync", "SYNC_MAX_ANSWER_BYTES", 64 * 1024 * 1
 SYNC_TIMEOUT_SECONDS = env.decimal("sync", "SYNC_TIMEOUT_SECONDS", 30.0, least=0.1, most=3600.0)
 SYNC_POLL_SECONDS = env.decimal("sync", "SYNC_POLL_SECONDS", 1.0, least=0.05, most=3600.0)
 for url in TX_INDEXER_URLS:
-    if not url.startswith(("http://", "https://")):
-        env.complain("sync", "TX_INDEXER_URLS", f"TX_INDEXER_URLS has {url!r}.", "Use http(s)://host/graphql/query.")
+    if problem := endpoint_problem(url):
+        env.complain("sync", "TX_INDEXER_URLS", f"TX_INDEXER_URLS has {url!r}: {problem}.", "Use http(s)://host/path.")
 if not TX_INDEXER_URLS:
     env.need(
         "sync",

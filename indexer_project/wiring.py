@@ -9,7 +9,7 @@ from django.conf import settings
 from blocks.answers import TransactionAnswer
 from blocks.synchronizer import SyncSettings
 from events.postgres_queue import PostgresQueue
-from events.profiles import profile_for
+from events.profiles import Profile, profile_for
 from events.queues import Queue
 from events.recorder import Recorder
 from events.relay import Relay
@@ -30,10 +30,14 @@ def sync_settings() -> SyncSettings:
     )
 
 
+def profile(chain_id: str) -> Profile:
+    """The rules by which token events of this chain are believed."""
+    return profile_for(chain_id, libraries=settings.GRC20_LIBRARY_PATHS, unsigned=settings.GRC20_UNSIGNED_AMOUNTS)
+
+
 def record_events(chain_id: str, transactions: Sequence[TransactionAnswer]) -> None:
     """What the synchronizer calls for the transactions it stores: their token events go to the outbox."""
-    profile = profile_for(chain_id, libraries=settings.GRC20_LIBRARY_PATHS, unsigned=settings.GRC20_UNSIGNED_AMOUNTS)
-    Recorder(chain_id, profile, settings.SQS_MAX_MESSAGE_BYTES).record(transactions)
+    Recorder(chain_id, profile(chain_id), settings.SQS_MAX_MESSAGE_BYTES).record(transactions)
 
 
 def sqs_queue() -> SqsQueue:

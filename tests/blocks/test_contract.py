@@ -108,7 +108,7 @@ def test_what_matches_nothing_is_null(source: Source) -> None:
 
 def test_rows_are_in_order(source: Source) -> None:
     span = source.span
-    blocks, transactions = source.indexer.blocks(span), source.indexer.transactions(span)
+    blocks, transactions = source.indexer.blocks(span).rows, source.indexer.transactions(span)
     assert [block.height for block in blocks] == list(range(span.first, span.last + 1))
     places = [(row.block_height, row.index) for row in transactions]
     assert places == sorted(set(places))
@@ -117,7 +117,7 @@ def test_rows_are_in_order(source: Source) -> None:
 def test_a_stretch_of_blocks_is_whole_and_linked(source: Source) -> None:
     """One block for each height, num_txs transactions of each, hash links, and differences of total_txs."""
     span = source.span
-    blocks = source.indexer.blocks(span)
+    blocks = source.indexer.blocks(span).rows
     checked = check_window(span, blocks, source.indexer.transactions(span))
     assert not checked.incomplete
     for before, after in pairwise(blocks):
@@ -153,7 +153,7 @@ def test_events_have_their_kind_and_attributes_their_pairs(source: Source) -> No
 
 
 def test_block_1_and_its_chain_are_known(source: Source) -> None:
-    (block,) = source.indexer.blocks(Span(1, 1))
+    (block,) = source.indexer.blocks(Span(1, 1)).rows
     assert block.height == 1
     assert block.hash
     assert block.chain_id
@@ -193,4 +193,4 @@ def test_a_subscription_delivers_new_blocks(source: Source) -> None:
         assert time.monotonic() < deadline, "rung for, and never there to be read"
         time.sleep(0.1)
     span = Span(before + 1, before + source.min_blocks)
-    assert [block.height for block in source.indexer.blocks(span)] == list(range(span.first, span.last + 1))
+    assert [block.height for block in source.indexer.blocks(span).rows] == list(range(span.first, span.last + 1))

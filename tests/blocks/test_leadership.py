@@ -102,7 +102,7 @@ def test_a_frozen_leader_that_wakes_up_cannot_write() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         own = cursor.fetchone()[0]
-    leadership.resign()  # no heartbeat any more, as if frozen; the lock is still held
+    leadership._stop_heart()  # no heartbeat any more, as if frozen; the lock is still held
 
     ended = threading.Event()
 

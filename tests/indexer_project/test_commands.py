@@ -121,7 +121,7 @@ def own_commands() -> dict[str, str]:
 
 
 def test_there_are_commands() -> None:
-    assert own_commands().keys() >= {"runsync", "processevents", "dumpschema"}
+    assert own_commands().keys() >= {"runsync", "processevents", "status"}
 
 
 @pytest.mark.parametrize("command", sorted(own_commands()))

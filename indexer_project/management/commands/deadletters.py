@@ -2,18 +2,21 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from events import dead_letters
 from events.dead_letters import Letter
 from events.sqs import QueueUnavailable
 from indexer_project import wiring
-from indexer_project.checks import require
+from indexer_project.commands import IndexerCommand
 
 
-class Command(BaseCommand):
+class Command(IndexerCommand):
     help = "List messages that could not be applied, have them tried again, or record that one is not needed."
-    requires_system_checks = []  # `require` looks at what this process needs, and at nothing else
+    parts = (
+        "database",
+        "queue",
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
@@ -30,7 +33,6 @@ class Command(BaseCommand):
         action.add_argument("--reason", required=True, help="kept beside the message")
 
     def handle(self, *, action: str, **options: Any) -> None:
-        require("database", "queue")
         try:
             if action == "list":
                 self._list(everything=options["all"])

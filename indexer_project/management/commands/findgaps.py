@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from blocks import gaps
-from indexer_project.checks import require
+from indexer_project.commands import IndexerCommand
 
 
-class Command(BaseCommand):
+class Command(IndexerCommand):
     help = "Find heights that count as complete and are not, by counts and hash links; exit 1 when there are any."
-    requires_system_checks = []  # `require` looks at what this process needs, and at nothing else
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -18,7 +17,6 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, repair: bool, **options: Any) -> None:
-        require("database")
         try:
             faults = list(gaps.find_faults())
         except gaps.NoChain as none:

@@ -2,17 +2,16 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from blocks import gaps
 from blocks.models import AcceptedGap
 from blocks.plan import Span
-from indexer_project.checks import require
+from indexer_project.commands import IndexerCommand
 
 
-class Command(BaseCommand):
+class Command(IndexerCommand):
     help = "List heights that are missing, or accept that some never come."
-    requires_system_checks = []  # `require` looks at what this process needs, and at nothing else
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
@@ -25,7 +24,6 @@ class Command(BaseCommand):
                 action.add_argument("--reason", required=True, help="kept, and shown in the status")
 
     def handle(self, *, action: str, **options: Any) -> None:
-        require("database")
         if action == "list":
             self._list()
             return

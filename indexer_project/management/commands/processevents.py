@@ -3,21 +3,25 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from balances.processor import Processor
 from balances.progress import read_progress
 from events import outbox
 from events.sqs import QueueUnavailable
 from indexer_project import wiring
-from indexer_project.checks import require
+from indexer_project.commands import IndexerCommand
 from indexer_project.metrics import serve_metrics
 from indexer_project.stopping import stop_on_signals
 
 
-class Command(BaseCommand):
+class Command(IndexerCommand):
     help = "Take messages from the queue and apply their transfers to the balances."
-    requires_system_checks = []  # `require` looks at what this process needs, and at nothing else
+    parts = (
+        "database",
+        "queue",
+        "metrics",
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -25,7 +29,6 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, until_applied: bool, **options: Any) -> None:
-        require("database", "queue", "metrics")
         try:
             queue = wiring.queue()
         except QueueUnavailable as error:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from blocks.endpoints import open_endpoint
 from blocks.models import Chain
@@ -11,19 +11,22 @@ from blocks.resync import resync
 from blocks.tx_indexer import EndpointUnavailable, Limits
 from blocks.verify import WrongChain
 from indexer_project import wiring
-from indexer_project.checks import require
+from indexer_project.commands import IndexerCommand
 
 
-class Command(BaseCommand):
+class Command(IndexerCommand):
     help = "Read stored heights again from the source, store what differs, and report it."
-    requires_system_checks = []  # `require` looks at what this process needs, and at nothing else
+    parts = (
+        "database",
+        "sync",
+        "events",
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--from-height", type=int, required=True)
         parser.add_argument("--to-height", type=int, required=True)
 
     def handle(self, *, from_height: int, to_height: int, **options: Any) -> None:
-        require("database", "sync", "events")
         if not 0 <= from_height <= to_height:
             raise CommandError(f"{from_height} to {to_height} is no range of heights.")
         if not Chain.objects.exists():

@@ -7,29 +7,33 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from blocks.doorbell import Doorbell
-from blocks.endpoints import EndpointOptionInvalid
 from blocks.progress import ProgressReport
 from blocks.synchronizer import Synchronizer
 from events.relay import Relay
 from events.sqs import QueueUnavailable
 from indexer_project import wiring
-from indexer_project.checks import require
+from indexer_project.commands import IndexerCommand
 from indexer_project.metrics import serve_metrics
 from indexer_project.stopping import stop_on_signals
 
 
-class Command(BaseCommand):
+class Command(IndexerCommand):
     help = "Follow the chain: store blocks and transactions, and send their token events to the queue."
-    requires_system_checks = []  # `require` looks at what this process needs, and at nothing else
+    parts = (
+        "database",
+        "sync",
+        "events",
+        "queue",
+        "metrics",
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--until-tip", action="store_true", help="end when nothing is missing up to the tip")
 
     def handle(self, *, until_tip: bool, **options: Any) -> None:
-        require("database", "sync", "events", "queue", "metrics")
         wake = threading.Event()
         stop = stop_on_signals(wake.set)
         report = ProgressReport(sys.stderr)
@@ -40,8 +44,6 @@ class Command(BaseCommand):
             )
         except QueueUnavailable as error:
             raise CommandError(str(error)) from None
-        except EndpointOptionInvalid as error:
-            raise CommandError(f"TX_INDEXER_URLS: {error}") from None
         report.watch(synchronizer)
         serve_metrics(report.counters)
         doorbell = Doorbell([endpoint.url for endpoint in synchronizer.endpoints.all], synchronizer.ring)

@@ -5,23 +5,25 @@ from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from events.sqs import QueueUnavailable
 from indexer_project import wiring
-from indexer_project.checks import require
+from indexer_project.commands import IndexerCommand
 from indexer_project.status import read_status
 
 
-class Command(BaseCommand):
+class Command(IndexerCommand):
     help = "Show what is stored, applied, missing and waiting."
-    requires_system_checks = []  # `require` looks at what this process needs, and at nothing else
+    parts = (
+        "database",
+        "queue",
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="for programs")
 
     def handle(self, *, json: bool, **options: Any) -> None:
-        require("database", "queue")
         shown: dict[str, Any] = asdict(read_status()) | {"queue": settings.QUEUE, "queue_depth": self._queue_depth()}
         if json:
             self.stdout.write(_dump(shown))

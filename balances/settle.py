@@ -1,0 +1,83 @@
+"""Making balances and totals the sums of their transfers again, while transfers go on being applied.
+
+What is wrong is found without a lock, as differences: applying adds to transfers and to sums alike, so a difference
+stays what it was in the snapshot in which it was found, until it is added here. Hand-written SQL lives here.
+"""
+
+from collections.abc import Collection
+
+from django.db import connection, transaction
+
+from balances import sums
+from events import gate
+
+_FIND_BALANCES = """
+DROP TABLE IF EXISTS pg_temp.wrong_balances;
+CREATE TEMPORARY TABLE wrong_balances AS
+SELECT token_id, account_id, right_amount - amount AS amount FROM ({found}) AS found
+"""
+
+_FIND_TOTALS = """
+DROP TABLE IF EXISTS pg_temp.wrong_totals;
+CREATE TEMPORARY TABLE wrong_totals AS
+SELECT token_id, right_minted - minted AS minted, right_burned - burned AS burned,
+       right_transfers - transfers AS transfers, right_holders - holders AS holders
+FROM ({found}) AS found WHERE NOT {agree}
+"""
+
+_BALANCES = """
+WITH changed AS (
+    INSERT INTO balances AS held (token_id, account_id, amount, address)
+    SELECT wrong.token_id, wrong.account_id, wrong.amount, accounts.address
+    FROM wrong_balances AS wrong JOIN accounts ON accounts.id = wrong.account_id
+    ORDER BY wrong.token_id, wrong.account_id
+    ON CONFLICT (token_id, account_id) DO UPDATE SET amount = held.amount + excluded.amount
+    RETURNING token_id, account_id, amount
+)
+UPDATE token_totals AS totals SET holders = totals.holders + more.holders FROM (
+    SELECT changed.token_id,
+           count(*) FILTER (WHERE changed.amount > 0)
+           - count(*) FILTER (WHERE changed.amount - wrong.amount > 0) AS holders
+    FROM changed JOIN wrong_balances AS wrong USING (token_id, account_id) GROUP BY changed.token_id
+) AS more WHERE more.token_id = totals.token_id
+"""
+
+_TOTALS = """
+INSERT INTO token_totals AS totals (token_id, minted, burned, transfers, holders)
+SELECT token_id, minted, burned, transfers, holders FROM wrong_totals ORDER BY token_id
+ON CONFLICT (token_id) DO UPDATE SET
+    minted = totals.minted + excluded.minted,
+    burned = totals.burned + excluded.burned,
+    transfers = totals.transfers + excluded.transfers,
+    holders = totals.holders + excluded.holders
+"""
+
+_FORGET = """
+DELETE FROM balances USING wrong_balances AS wrong
+WHERE balances.token_id = wrong.token_id AND balances.account_id = wrong.account_id AND balances.amount = 0
+AND NOT EXISTS (SELECT FROM transfers WHERE from_account_id = wrong.account_id AND token_id = wrong.token_id)
+AND NOT EXISTS (SELECT FROM transfers WHERE to_account_id = wrong.account_id AND token_id = wrong.token_id);
+DROP TABLE wrong_balances, wrong_totals
+"""
+
+
+def settle(tokens: Collection[int] | None, lock_seconds: float) -> tuple[int, int]:
+    """Correct the sums of `tokens`, by id, or of all; returns how many balances and how many totals were wrong.
+
+    Reads every transfer of these tokens. Nobody else may settle or correct meanwhile (`gate.begin_correction`). Raises
+    Django's `OperationalError` when the gate cannot be closed in `lock_seconds`.
+    """
+    which = "true" if tokens is None else f"token_id = ANY(ARRAY[{','.join(map(str, sorted(tokens)))}]::int[])"
+    with connection.cursor() as cursor:
+        # Two statements, two snapshots; each difference holds for itself.
+        cursor.execute(_FIND_BALANCES.format(found=sums.BALANCES.format(tokens=which)))
+        cursor.execute(_FIND_TOTALS.format(found=sums.TOTALS.format(tokens=which), agree=sums.TOTALS_AGREE))
+        cursor.execute("SELECT (SELECT count(*) FROM wrong_balances), (SELECT count(*) FROM wrong_totals)")
+        balances, totals = cursor.fetchone()
+        if balances or totals:
+            with transaction.atomic():
+                gate.close(lock_seconds)
+                cursor.execute(_TOTALS)
+                cursor.execute(_BALANCES)
+                cursor.execute(_FORGET)
+    return balances, totals

@@ -1,0 +1,177 @@
+"""Reparsing: token events derived again from stored transactions, and the ledger corrected to match, while all runs.
+
+Heights are corrected in batches, each in one database transaction that keeps processors out while it lasts. Messages
+that still wait and tell of these heights are settled with them: what they say is in the stored transactions too.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+import psycopg
+from django.db import OperationalError, connection, transaction
+
+from balances.correct import Corrected, Correction, Disturbed
+from balances.settle import settle
+from blocks.models import Chain, Transaction
+from blocks.plan import Span
+from blocks.store import read_coverage
+from events import gate, outbox, refused
+from events.deriving import derive, refused_event
+from events.grc20 import Refusal
+from events.models import RefusedEvent
+from events.profiles import Profile
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+BATCH_HEIGHTS = 1_000
+BATCH_TRANSACTIONS = 5_000
+READ_TRANSACTIONS = 500
+LOCK_SECONDS = 5.0
+"""Longest wait for a lock: processors stand behind whoever waits for the gate."""
+
+# As many heights as have BATCH_TRANSACTIONS transactions, one at least.
+_BATCH_END = """
+SELECT max(height) FROM (
+    SELECT height, sum(num_txs) OVER (ORDER BY height) AS transactions FROM blocks WHERE height BETWEEN %s AND %s
+) AS counted WHERE transactions <= %s OR height = %s
+"""
+
+
+class ReparseImpossible(Exception):
+    """The heights cannot be corrected now; the message says what they wait for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one batch changed. `settled`: messages that waited and are done with it; their transfers count as added."""
+
+    span: Span
+    ledger: Corrected
+    refused: refused.Corrected
+    settled: int
+
+    def changes(self) -> bool:
+        ledger, events = self.ledger, self.refused
+        numbers = (ledger.added, ledger.removed, ledger.changed, ledger.announcements, ledger.standards)
+        return any((*numbers, events.added, events.removed, events.changed, self.settled))
+
+
+def reparse(asked: Span, profile: Callable[[str], Profile], *, dry_run: bool, patience: float) -> Iterator[Batch]:
+    """Correct `asked` as far as it is stored, batch by batch; with `dry_run`, only find what would change.
+
+    `profile`: the rules, by chain id. A batch that cannot have its locks is tried again for `patience` seconds. Raises
+    `ReparseImpossible`; batches before it are committed, and a second run begins where nothing is left to correct.
+    """
+    chain = Chain.objects.filter(id=1).first()
+    if chain is None:
+        raise ReparseImpossible("Nothing is stored yet: run manage.py runsync first.")
+    if not gate.begin_correction():
+        raise ReparseImpossible("Another reparse is running.")
+    try:
+        rules, following = profile(chain.chain_id), asked.first
+        while following <= asked.last:
+            batch = _patiently(lambda start=following: _one(start, asked.last, rules, dry_run), patience)  # type: ignore[misc]  # a lambda in a loop
+            if batch is None:
+                return
+            yield batch
+            following = batch.span.last + 1
+    finally:
+        gate.end_correction()
+
+
+def settle_sums(tokens: frozenset[int] | None, patience: float) -> tuple[int, int]:
+    """See `balances.settle.settle`. Raises `ReparseImpossible`."""
+    if not gate.begin_correction():
+        raise ReparseImpossible("Another reparse is running.")
+    try:
+        found = _patiently(lambda: settle(tokens, LOCK_SECONDS), patience)
+        if any(found):
+            outbox.touch()
+        return found
+    finally:
+        gate.end_correction()
+
+
+def _patiently(work: Callable[[], T], patience: float) -> T:
+    """Repeat `work` while others are in its way, for `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return work()
+        except (Disturbed, _NotYet) as error:
+            trouble = str(error)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)):
+                raise
+            trouble = "other transactions hold what it needs: a processor with a long batch, or a relay waiting for SQS"
+        if time.monotonic() >= deadline:
+            raise ReparseImpossible(f"Gave up after {patience:.0f} s: {trouble}. What was reported is done.")
+        logger.info("Reparse waits reason=%s", trouble)
+        time.sleep(min(1.0, patience / 10))
+
+
+class _NotYet(Exception):
+    """Messages wait that tell of these heights and of some that are not stored now."""
+
+
+def _one(first: int, last: int, profile: Profile, dry_run: bool) -> Batch | None:
+    """Correct the first batch of what is stored of heights `first` to `last`; None when nothing of them is."""
+    with transaction.atomic():
+        gate.close(LOCK_SECONDS)
+        span = _whole_messages(first, last)
+        if span is None:
+            return None
+        # Before the transactions are read: what commits later stays pending, and is applied later.
+        settled = outbox.lock_pending(span.first, span.last)
+        ledger, refused_events = _derive(span, profile)
+        batch = Batch(
+            span,
+            ledger.make_so(),
+            refused.correct_refused(span.first, span.last, refused_events),
+            len(settled),
+        )
+        outbox.mark_applied(settled)
+        if batch.changes():
+            outbox.touch()
+        if dry_run:
+            transaction.set_rollback(True)
+    return batch
+
+
+def _whole_messages(first: int, last: int) -> Span | None:
+    """The next batch: complete heights only, and no message that waits half inside."""
+    covered = [part for part in read_coverage()[0] if part[0] <= last and part[1] >= first]
+    if not covered:
+        return None
+    start, end = max(first, covered[0][0]), min(last, covered[0][1])
+    with connection.cursor() as cursor:
+        cursor.execute(_BATCH_END, [start, min(end, start + BATCH_HEIGHTS - 1), BATCH_TRANSACTIONS, start])
+        end = cursor.fetchone()[0] or start
+    whole = Span(*outbox.span_of_pending(start, end))
+    if whole.first < covered[0][0] or whole.last > covered[0][1]:
+        raise _NotYet(
+            f"messages that are not applied tell of heights {whole.first} to {whole.last}, which are not all stored "
+            "now; run a synchronizer and a processor"
+        )
+    return whole
+
+
+def _derive(span: Span, profile: Profile) -> tuple[Correction, list[RefusedEvent]]:
+    correction, refused_events = Correction(span.first, span.last), list[RefusedEvent]()
+    rows = (
+        Transaction.objects.filter(block_height__range=(span.first, span.last), success=True)
+        .only("block_height", "index", "success", "events")
+        .order_by("block_height", "index")
+        .iterator(READ_TRANSACTIONS)
+    )
+    while part := list(islice(rows, READ_TRANSACTIONS)):
+        derived = list(derive(part, profile))
+        correction.take(derived)
+        refused_events += [refused_event(one, one.said) for one in derived if isinstance(one.said, Refusal)]
+    return correction, refused_events

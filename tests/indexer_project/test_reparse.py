@@ -1,0 +1,378 @@
+"""`manage.py reparse`: rules change, the stored transactions do not, and the ledger follows, while everything runs."""
+
+import random
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection, transaction
+from django.test import Client
+from pytest_django import DjangoDbBlocker, Settings
+
+from balances.apply import forget_accounts
+from balances.models import Announcement, Balance, Token, TokenTotals, Transfer
+from balances.processor import Processor
+from balances.progress import read_progress
+from blocks.models import Chain, Transaction
+from events import gate, outbox
+from events.models import OutboxMessage, RefusedEvent, SetAsideMessage
+from events.postgres_queue import PostgresQueue
+from indexer_project import reparse as reparse_module
+from replay.recording import Recording
+from tests.balances.ledger import balances, expect_conserved
+from tests.chains import apply_pending, fill_database, oracle, store_heights
+from tests.conftest import recorded
+from tests.events.waiting import until
+
+pytestmark = [pytest.mark.db, pytest.mark.django_db]
+
+NOBODY = ["gno.land/p/nobody/grc20"]
+
+
+def reparse(*arguments: str) -> str:
+    out = StringIO()
+    call_command("reparse", *arguments, "--patience", "1", stdout=out)
+    return out.getvalue()
+
+
+def expect_nothing_to_change() -> None:
+    assert "0 of " in reparse().splitlines()[-1]
+    assert len(reparse().splitlines()) == 1
+
+
+def ledger() -> dict[str, Any]:
+    """Everything that a ledger says, without the numbers by which it is stored."""
+    place = ("block_height", "tx_index", "event_index")
+    sides = ("from_account__address", "to_account__address")
+    return {
+        "transfers": sorted(map(repr, Transfer.objects.values_list(*place, "token__path", *sides, "amount"))),
+        "balances": sorted(Balance.objects.values_list("token__path", "account__address", "address", "amount")),
+        "totals": sorted(TokenTotals.objects.values_list("token__path", "minted", "burned", "transfers", "holders")),
+        "tokens": sorted(
+            map(
+                repr,
+                Token.objects.values_list(
+                    "path", "key", "realm", "standard", "name", "symbol", "decimals", "announcements"
+                ),
+            )
+        ),
+        "announcements": sorted(Announcement.objects.values_list(*place, "token__path", "name", "symbol", "decimals")),
+        "refused": sorted(
+            map(repr, RefusedEvent.objects.values_list(*place, "emitter", "type", "attributes", "reason", "detail"))
+        ),
+    }
+
+
+def expect_the_chains_own(name: str) -> None:
+    said = oracle(name)
+    known = {(one["token"], one["address"]): one["events"] for one in said["known_differences"]}
+    found = balances()
+    for token, told in said["tokens"].items():
+        expected = dict(told["balances"]) | {who: held for (t, who), held in known.items() if t == token and who}
+        assert {who: held for (path, who), held in found.items() if path == token} == expected
+    expect_conserved()
+
+
+Right = Callable[[str], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def right(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Right:
+    """The ledger of a recorded chain that was read by the right rules from the first."""
+    found = {}
+    with django_db_blocker.unblock():
+        for name in ("gnotest-1", "test5-1"):
+            around = transaction.atomic()
+            around._from_testcase = True  # type: ignore[attr-defined]  # as Django's TestCase does: durable blocks may nest
+            with around:
+                fill_database(name)
+                found[name] = ledger()
+                transaction.set_rollback(True)
+            forget_accounts()
+        connection.close()
+    return found.__getitem__
+
+
+# Rules that changed
+
+
+def test_a_chain_read_with_signed_amounts_becomes_what_the_chain_says(settings: Settings, right: Right) -> None:
+    expected = right("test5-1")
+    settings.GRC20_UNSIGNED_AMOUNTS = "false"
+    fill_database("test5-1")
+    assert ledger() != expected
+    settings.GRC20_UNSIGNED_AMOUNTS = "auto"
+    assert "would change" in reparse("--dry-run")
+    assert ledger() != expected, "a dry run changes nothing"
+    assert "transfers +" in reparse()
+    assert ledger() == expected
+    expect_the_chains_own("test5-1")
+    expect_nothing_to_change()
+
+
+def test_a_chain_read_without_its_library_becomes_what_the_chain_says(settings: Settings, right: Right) -> None:
+    expected = right("gnotest-1")
+    settings.GRC20_LIBRARY_PATHS = NOBODY
+    fill_database("gnotest-1")
+    assert not Token.objects.filter(standard=True).exists()
+    settings.GRC20_LIBRARY_PATHS = []
+    reparse()
+    assert ledger() == expected
+    expect_the_chains_own("gnotest-1")
+    expect_nothing_to_change()
+
+
+def test_a_library_that_is_trusted_no_more_takes_its_tokens_with_it(settings: Settings, right: Right) -> None:
+    settings.GRC20_LIBRARY_PATHS = NOBODY
+    fill_database("gnotest-1")
+    expected = ledger()
+    settings.GRC20_LIBRARY_PATHS = []
+    reparse()
+    assert ledger() != expected
+    settings.GRC20_LIBRARY_PATHS = NOBODY
+    assert " -" in reparse()
+    assert ledger() == expected, "as if they had never been believed, but for accounts"
+    expect_conserved()
+    expect_nothing_to_change()
+
+
+def test_only_the_heights_asked_for_are_corrected(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reparse_module, "BATCH_HEIGHTS", 7)
+    settings.GRC20_LIBRARY_PATHS = NOBODY
+    fill_database("gnotest-1")
+    settings.GRC20_LIBRARY_PATHS = []
+    said = reparse("--from-height", "100", "--to-height", "135")
+    assert "batches" in said
+    heights = set(Transfer.objects.filter(token__standard=True).values_list("block_height", flat=True))
+    assert heights
+    assert min(heights) >= 100
+    assert max(heights) <= 135
+    expect_conserved()
+    reparse()
+    expect_the_chains_own("gnotest-1")
+
+
+# What somebody did by hand
+
+
+def tamper_with_everything() -> None:
+    with connection.cursor() as cursor:
+        for statement in (
+            "DELETE FROM transfers WHERE block_height = 133 AND event_index = 0",
+            "UPDATE transfers SET amount = amount + 5 WHERE block_height = 120",
+            "UPDATE transfers SET to_account_id = from_account_id WHERE from_account_id IS NOT NULL"
+            " AND block_height BETWEEN 134 AND 150",
+            "INSERT INTO transfers (block_height, tx_index, event_index, token_id, to_account_id, amount)"
+            " SELECT 77, 99, 99, min(tokens.id), min(accounts.id), 1000 FROM tokens, accounts",
+            "UPDATE balances SET amount = -amount WHERE account_id % 3 = 0",
+            "DELETE FROM balances WHERE account_id % 3 = 1",
+            "UPDATE token_totals SET minted = minted + 1, holders = holders + 3 WHERE token_id % 2 = 0",
+            "DELETE FROM token_totals WHERE token_id % 5 = 1",
+            "UPDATE announcements SET name = 'Forged' WHERE ctid = (SELECT min(ctid) FROM announcements)",
+            "UPDATE tokens SET standard = NOT standard, name = 'Forged' WHERE id % 2 = 0",
+            "DELETE FROM refused_events WHERE id % 2 = 0",
+            "UPDATE refused_events SET reason = 'no_token'",
+            "INSERT INTO refused_events (block_height, tx_index, event_index, emitter, type, reason, detail)"
+            " VALUES (9, 9, 9, '', '', 'no_token', '')",
+        ):
+            cursor.execute(statement)
+
+
+def test_what_was_tampered_with_is_corrected(right: Right) -> None:
+    expected = right("gnotest-1")
+    fill_database("gnotest-1")
+    assert ledger() == expected
+    tamper_with_everything()
+    said = reparse()
+    assert "balances and the totals of" in said
+    assert ledger() == expected
+    expect_nothing_to_change()
+
+
+def test_a_correction_makes_a_new_version_of_every_answer(client: Client, settings: Settings) -> None:
+    settings.STATIC_ROOT = None
+    settings.WHITENOISE_USE_FINDERS = False
+    fill_database("gnotest-1")
+    etag = client.get("/tokens/balances").headers["ETag"]
+    reparse()
+    assert client.get("/tokens/balances").headers["ETag"] == etag
+    Transfer.objects.filter(block_height=133).delete()
+    reparse("--from-height", "133", "--to-height", "133")
+    assert client.get("/tokens/balances").headers["ETag"] != etag
+
+
+# What waits
+
+
+def test_messages_that_wait_are_settled_and_old_copies_of_them_change_nothing(right: Right) -> None:
+    expected = right("gnotest-1")
+    chain = recorded("gnotest-1")
+    store_heights(chain, 0, 130)
+    apply_pending()
+    store_heights(chain, 131, chain.heights[-1])
+    waiting = list(OutboxMessage.objects.filter(applied_at=None))
+    assert waiting
+    outbox.set_aside("poison", waiting[0].id, waiting[0].body, "why")
+    assert f"settled {len(waiting)}" in reparse()
+    assert ledger() == expected
+    assert outbox.depth() == outbox.Depth(0, 0), "a message that nobody could apply is settled too"
+    assert read_progress().indexed == chain.heights[-1]
+    apply_pending()
+    assert ledger() == expected
+    expect_nothing_to_change()
+
+
+def test_a_batch_widens_to_whole_messages(monkeypatch: pytest.MonkeyPatch, right: Right) -> None:
+    monkeypatch.setattr(reparse_module, "BATCH_HEIGHTS", 3)
+    chain = recorded("gnotest-1")
+    store_heights(chain, 0, 120)
+    store_heights(chain, 121, chain.heights[-1])
+    said = reparse("--from-height", "50", "--to-height", "55")
+    assert OutboxMessage.objects.filter(applied_at=None, first_height__lte=55).count() == 0
+    assert "settled 1" in said
+    reparse()
+    assert ledger() == right("gnotest-1")
+
+
+def test_heights_that_are_not_stored_are_left_alone() -> None:
+    fill_database("gnotest-1")
+    before = ledger()["transfers"]
+    Chain.objects.update(coverage=[(0, 119), (140, 485)])
+    Transaction.objects.filter(block_height__range=(120, 139)).delete()
+    reparse()
+    assert ledger()["transfers"] == before, "what is not there cannot say that it never was"
+
+
+def test_messages_that_wait_for_heights_not_stored_now_are_waited_for_and_then_said() -> None:
+    store_heights(recorded("gnotest-1"), 0, 200)
+    Chain.objects.update(coverage=[(0, 119), (125, 200)])
+    with pytest.raises(CommandError, match=r"Gave up.*not all stored"):
+        reparse()
+    assert OutboxMessage.objects.filter(applied_at=None).exists()
+
+
+def test_without_a_chain_or_beside_another_one_it_says_so(settings: Settings) -> None:
+    with pytest.raises(CommandError, match="Nothing is stored yet"):
+        reparse()
+    for wrong in (["--from-height", "5", "--to-height", "4"], ["--from-height", "-1"]):
+        with pytest.raises(CommandError, match="no range"):
+            reparse(*wrong)
+
+
+# Beside everything else
+
+
+@pytest.fixture
+def committed() -> Recording:
+    """A recorded chain, for tests with several connections."""
+    return recorded("gnotest-1")
+
+
+def in_thread(pool: ThreadPoolExecutor, work: Callable[[], Any]) -> Any:
+    def run() -> Any:
+        try:
+            return work()
+        finally:
+            connection.close()
+
+    return pool.submit(run)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_runs_beside_a_synchronizer_and_processors(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reparse_module, "BATCH_HEIGHTS", 5)
+    chain = recorded("gnotest-1")
+    settings.GRC20_LIBRARY_PATHS = NOBODY
+    store_heights(chain, 0, 150)
+    apply_pending()
+    settings.GRC20_LIBRARY_PATHS = []
+    stop = threading.Event()
+
+    def synchronize() -> None:
+        for first in range(151, chain.heights[-1] + 1, 3):
+            with transaction.atomic():
+                store_heights(chain, first, min(first + 2, chain.heights[-1]))
+
+    def process() -> None:
+        with closing(PostgresQueue(batch_size=random.Random(1).randrange(1, 3))) as queue:
+            Processor(queue, lambda: read_progress().chain_id, stop, wait_seconds=0.05).run()
+
+    with ThreadPoolExecutor(3) as pool:
+        processors = [in_thread(pool, process) for _ in range(2)]
+        synchronizer = in_thread(pool, synchronize)
+        try:
+            reparse()
+            synchronizer.result(60)
+            until(lambda: outbox.depth().pending == 0, "everything applied")
+        finally:
+            stop.set()
+        for processor in processors:
+            processor.result(20)
+    expect_the_chains_own("gnotest-1")
+    assert not SetAsideMessage.objects.exists()
+    expect_nothing_to_change()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_processors_wait_while_a_batch_is_corrected_and_a_batch_does_not_wait_for_ever(
+    committed: Recording,
+) -> None:
+    store_heights(committed, 0, 150)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            gate.close(1)
+            applying = in_thread(pool, apply_pending)
+            until(somebody_waits, "the processor at the gate")
+            assert not Transfer.objects.exists()
+        applying.result(20)
+    assert Transfer.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_processor_that_hangs_is_waited_for_with_patience_and_then_said(
+    committed: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reparse_module, "LOCK_SECONDS", 0.1)
+    store_heights(committed, 0, 20)
+    holding, release = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        with closing(PostgresQueue()) as queue, queue.batch(0):
+            holding.set()
+            release.wait(20)
+
+    with ThreadPoolExecutor(1) as pool:
+        hanging = in_thread(pool, hang)
+        try:
+            assert holding.wait(20)
+            with pytest.raises(CommandError, match=r"Gave up after 1 s.*processor"):
+                reparse()
+        finally:
+            release.set()
+        hanging.result(20)
+    reparse()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_at_once_are_refused(committed: Recording) -> None:
+    store_heights(committed, 0, 20)
+    with ThreadPoolExecutor(1) as pool:
+        assert gate.begin_correction()
+        try:
+            running = in_thread(pool, reparse)
+            with pytest.raises(CommandError, match="Another reparse"):
+                running.result(20)
+        finally:
+            gate.end_correction()
+
+
+def somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone() is not None
