@@ -14,4 +14,4 @@ COPY balances balances
 RUN SECRET_KEY=collectstatic DATABASE_URL=postgresql://unused@unused/unused python manage.py collectstatic --no-input
 USER indexer
 EXPOSE 8000
-CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "indexer_project.wsgi:application"]
+CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--blocking-threads", "4", "indexer_project.wsgi:application"]

@@ -84,6 +84,7 @@ CREATE TABLE public.chain (
     coverage int8multirange NOT NULL,
     tip bigint NOT NULL,
     tip_seen_at timestamp with time zone,
+    generation bigint DEFAULT 0 NOT NULL,
     CONSTRAINT chain_is_one CHECK ((id = 1))
 );
 

@@ -181,7 +181,7 @@ class BalanceAdmin(KeyedAdmin):
     list_display = ("place", "units", "token", "address")
     list_select_related = ("token",)
     fields = ("token", "account", "units")
-    ordering = ("token_id", "account_id")
+    ordering = ("account_id", "token_id")
     search_help_text = "An address, or a token's id, key or realm."
 
     def find(self, rows: QuerySet[BalanceRow], term: str) -> QuerySet[BalanceRow]:

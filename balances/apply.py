@@ -97,7 +97,6 @@ class _KnownAccounts:
             self._ids.clear()
         self._ids.update(ids)
 
-
     def forget(self) -> None:
         self._ids.clear()
 

@@ -185,7 +185,7 @@ class BalanceRow(BalanceColumns):
         managed = False
         db_table = "balance_rows"
         verbose_name = "balance"
-        constraints = [models.UniqueConstraint(fields=["token", "account"], name="balance_row_pair")]
+        constraints = [models.UniqueConstraint(fields=["account", "token"], name="balance_row_pair")]
 
     def __str__(self) -> str:
         return self.key

@@ -1,6 +1,6 @@
 """How far every answer is true: the indexed height, read in the same database snapshot as the rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db import connection
 
@@ -10,7 +10,8 @@ from events import outbox
 _COVERAGE = """
 SELECT chain_id, start_height, tip, upper(coverage) - 1,
        (SELECT upper(part) - 1 FROM unnest(coverage + accepted) AS part WHERE part @> start_height),
-       (SELECT coalesce(sum(upper(part) - lower(part)), 0)::bigint FROM unnest(accepted - coverage) AS part)
+       (SELECT coalesce(sum(upper(part) - lower(part)), 0)::bigint FROM unnest(accepted - coverage) AS part),
+       first_block_hash, lower(coverage), generation, pg_current_snapshot()::text
 FROM chain, (
     SELECT coalesce(range_agg(int8range(first_height, last_height, '[]')), '{}') AS accepted FROM accepted_gaps
 ) AS gaps
@@ -24,6 +25,8 @@ class Progress:
     `indexed`: every block up to here is stored and every transfer in them applied. `up_to`: nothing above here is in;
     larger than `indexed` only while there are gaps, or windows being applied in parallel. `contiguous`: stored without
     a gap. `tip`: the highest the source said it has. `accepted`: heights left out because a person accepted the gap.
+    `version`: what else tells one state of the rows from another; two snapshots that are equal in everything hold the
+    same rows.
     """
 
     chain_id: str | None
@@ -32,6 +35,7 @@ class Progress:
     contiguous: int
     tip: int
     accepted: int = 0
+    version: tuple[object, ...] = field(default=(), repr=False)
 
 
 def read_progress() -> Progress:
@@ -41,11 +45,16 @@ def read_progress() -> Progress:
         row = cursor.fetchone()
     if row is None:
         return Progress(None, -1, -1, -1, -1)
-    chain_id, start, tip, highest, contiguous, accepted = row
-    up_to = -1 if highest is None else highest
+    chain_id, start, tip, highest, contiguous, accepted, *chain_version, snapshot = row
     contiguous = -1 if contiguous is None else contiguous
-    pending = outbox.lowest_pending_height()
-    indexed = contiguous if pending is None else min(contiguous, pending - 1)
+    pulse = outbox.pulse()
+    indexed = contiguous if pulse.lowest_pending is None else min(contiguous, pulse.lowest_pending - 1)
     # Below the start nothing was ever looked at, so nothing is claimed of it.
     indexed = indexed if indexed >= start else -1
-    return Progress(chain_id, indexed, max(up_to, indexed), contiguous, tip, accepted)
+    up_to = max(-1 if highest is None else highest, indexed)
+    version = (start, *chain_version, pulse.applied_at, pulse.newest)
+    if indexed != up_to or pulse.applied_at is None:
+        # While heights are missing or wait to be applied, rows change and the heights need not. Without the outbox's
+        # word (it is pruned) a repair could not be told either. Then any commit at all makes a new version.
+        version = (*version, snapshot)
+    return Progress(chain_id, indexed, up_to, contiguous, tip, accepted, version)

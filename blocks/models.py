@@ -20,6 +20,7 @@ class Chain(models.Model):
     coverage = HeightRangesField(default=list)
     tip = models.BigIntegerField(default=-1, help_text="Highest height that the source said it has.")
     tip_seen_at = models.DateTimeField(null=True)
+    generation = models.BigIntegerField(db_default=0, help_text="Counts corrections of what was applied already.")
 
     class Meta:
         db_table = "chain"

@@ -120,6 +120,12 @@ def report_incomplete(heights: Mapping[int, tuple[int, str]]) -> None:
             )
 
 
+def begin_generation() -> None:
+    """Say, in the caller's transaction, that rows of heights which were indexed before have changed."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE chain SET generation = generation + 1")
+
+
 def see_tip(tip: int) -> None:
     """Remember the highest height that the source said it has."""
     with connection.cursor() as cursor:

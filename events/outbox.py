@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from hashlib import sha256
 
@@ -179,50 +180,24 @@ def depth() -> Depth:
         return Depth(*cursor.fetchone())
 
 
-def lowest_pending_height() -> int | None:
-    """The lowest height of which something is not applied yet; None when all is applied."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT min(first_height) FROM outbox WHERE applied_at IS NULL")
-        height: int | None = cursor.fetchone()[0]
-        return height
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """`lowest_pending`: the lowest height of which something is not applied, None when all is. The rest is for versions
+    of answers: when a message was last applied, and the newest message's id."""
+
+    lowest_pending: int | None
+    applied_at: datetime | None
+    newest: int | None
 
 
-def span_of_pending(first: int, last: int) -> tuple[int, int]:
-    """`first` to `last`, widened to whole messages: none that is not applied tells of heights in it and beside it."""
-    with connection.cursor() as cursor:
-        while True:
-            cursor.execute(
-                "SELECT least(min(first_height), %s), greatest(max(last_height), %s) FROM outbox"
-                " WHERE applied_at IS NULL AND first_height <= %s AND last_height >= %s",
-                [first, last, last, first],
-            )
-            widened: tuple[int, int] = cursor.fetchone()
-            if widened == (first, last):
-                return widened
-            first, last = widened
-
-
-def lock_pending(first: int, last: int) -> list[int]:
-    """Messages within heights `first` to `last` that are not applied, set aside or not, locked in order of id."""
+def pulse() -> Pulse:
+    """The ends of three indexes, in one statement."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id FROM outbox WHERE applied_at IS NULL AND first_height >= %s AND last_height <= %s"
-            " ORDER BY id FOR UPDATE",
-            [first, last],
+            "SELECT (SELECT min(first_height) FROM outbox WHERE applied_at IS NULL),"
+            " (SELECT max(applied_at) FROM outbox), (SELECT max(id) FROM outbox)"
         )
-        return [row[0] for row in cursor.fetchall()]
-
-
-def touch() -> None:
-    """Make the last time that something was applied now: balances changed, and whoever compares versions sees it.
-
-    Where nothing is left in the outbox to touch, the version of an answer is that of the whole database anyway.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE outbox SET applied_at = clock_timestamp() WHERE id ="
-            " (SELECT id FROM outbox WHERE applied_at IS NOT NULL ORDER BY applied_at DESC LIMIT 1)"
-        )
+        return Pulse(*cursor.fetchone())
 
 
 def prune(keep_hours: int) -> int:

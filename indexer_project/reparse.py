@@ -18,8 +18,8 @@ from balances.correct import Corrected, Correction, Disturbed
 from balances.settle import settle
 from blocks.models import Chain, Transaction
 from blocks.plan import Span
-from blocks.store import read_coverage
-from events import gate, outbox, refused
+from blocks.store import begin_generation, read_coverage
+from events import gate, outbox, pending, refused
 from events.deriving import derive, refused_event
 from events.grc20 import Refusal
 from events.models import RefusedEvent
@@ -92,7 +92,7 @@ def settle_sums(tokens: frozenset[int] | None, patience: float) -> tuple[int, in
     try:
         found = _patiently(lambda: settle(tokens, LOCK_SECONDS), patience)
         if any(found):
-            outbox.touch()
+            begin_generation()
         return found
     finally:
         gate.end_correction()
@@ -128,7 +128,7 @@ def _one(first: int, last: int, profile: Profile, dry_run: bool) -> Batch | None
         if span is None:
             return None
         # Before the transactions are read: what commits later stays pending, and is applied later.
-        settled = outbox.lock_pending(span.first, span.last)
+        settled = pending.lock_pending(span.first, span.last)
         ledger, refused_events = _derive(span, profile)
         batch = Batch(
             span,
@@ -138,7 +138,7 @@ def _one(first: int, last: int, profile: Profile, dry_run: bool) -> Batch | None
         )
         outbox.mark_applied(settled)
         if batch.changes():
-            outbox.touch()
+            begin_generation()
         if dry_run:
             transaction.set_rollback(True)
     return batch
@@ -153,7 +153,7 @@ def _whole_messages(first: int, last: int) -> Span | None:
     with connection.cursor() as cursor:
         cursor.execute(_BATCH_END, [start, min(end, start + BATCH_HEIGHTS - 1), BATCH_TRANSACTIONS, start])
         end = cursor.fetchone()[0] or start
-    whole = Span(*outbox.span_of_pending(start, end))
+    whole = Span(*pending.span_of_pending(start, end))
     if whole.first < covered[0][0] or whole.last > covered[0][1]:
         raise _NotYet(
             f"messages that are not applied tell of heights {whole.first} to {whole.last}, which are not all stored "

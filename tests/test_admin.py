@@ -314,3 +314,39 @@ def test_coverage_is_shown_as_ranges(chain: Recording, admin: Client) -> None:
 
 def test_the_site_says_what_it_is(chain: Recording, admin: Client) -> None:
     assert b"gno.land token indexer" in admin.get(reverse("admin:index")).content
+
+
+# Dead letters: the one place where a person decides
+
+
+def letter_to(admin: Client, action: str, row: SetAsideMessage, **fields: str) -> str:
+    chosen = {"action": action, "_selected_action": str(row.pk)} | fields
+    return admin.post(list_of(SetAsideMessage), chosen, follow=True).content.decode()
+
+
+def test_a_dead_letter_is_redriven_and_its_row_waits_again(chain: Recording, admin: Client) -> None:
+    waiting = OutboxMessage.objects.order_by("id")[0]
+    OutboxMessage.objects.filter(pk=waiting.pk).update(applied_at=None, set_aside_at="2026-01-01T00:00:00Z")
+    row = SetAsideMessage.objects.create(queue_message_id="m-2", outbox_id=waiting.pk, body="{}", reason="version 2")
+    assert "dead" in admin.get(page_of(SetAsideMessage, row.pk)).content.decode()
+    assert "is not applied" in letter_to(admin, "discard", row, reason="away with it")
+    assert SetAsideMessage.objects.get(pk=row.pk).discarded_at is None
+    assert "1 messages are tried again" in letter_to(admin, "redrive", row)
+    assert OutboxMessage.objects.filter(pk=waiting.pk, set_aside_at=None, applied_at=None).exists()
+    assert "redriven" in admin.get(list_of(SetAsideMessage)).content.decode()
+
+
+def test_a_letter_that_is_no_copy_is_discarded_with_a_reason(chain: Recording, admin: Client) -> None:
+    row = SetAsideMessage.objects.create(queue_message_id="m-3", body="garbage", reason="not a message")
+    assert "A reason is needed" in letter_to(admin, "discard", row)
+    assert "1 messages are discarded" in letter_to(admin, "discard", row, reason="<b>noise</b>")
+    page = admin.get(page_of(SetAsideMessage, row.pk)).content.decode()
+    assert "&lt;b&gt;noise" in page
+    assert "discarded" in page
+
+
+def test_only_superusers_decide(chain: Recording, client: Client, django_user_model: Any) -> None:
+    row = SetAsideMessage.objects.create(queue_message_id="m-4", body="garbage", reason="not a message")
+    client.force_login(django_user_model.objects.create_user("clerk", is_staff=True))
+    letter_to(client, "discard", row, reason="no right to")
+    assert SetAsideMessage.objects.get(pk=row.pk).discarded_at is None

@@ -108,6 +108,7 @@ def list_responses(shape: type[BaseSerializer[Any]], key: str, row: dict[str, An
             "chainId": "gnotest-1",
             "indexedHeight": 485,
             "includesUpTo": 485,
+            "acceptedGaps": 0,
         },
         response_only=True,
         status_codes=["200"],

@@ -54,6 +54,7 @@ def answer(request: Request, asked: Asked, key: str, read: Callable[[Asked], Pag
             "chainId": seen.progress.chain_id,
             "indexedHeight": seen.progress.indexed,
             "includesUpTo": seen.progress.up_to,
+            "acceptedGaps": seen.progress.accepted,
         },
         headers=headers,
     )

@@ -87,6 +87,9 @@ class Answer(serializers.Serializer[dict[str, object]]):
         help_text="Nothing above this height is in. Larger than indexedHeight only while there are gaps, or heights "
         "that wait to be applied.",
     )
+    acceptedGaps = serializers.IntegerField(
+        min_value=0, help_text="Heights left out for good, because no server has them and a person accepted that."
+    )
 
 
 class TokenBalances(Answer):

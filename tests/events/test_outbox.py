@@ -25,7 +25,7 @@ def test_messages_that_are_rolled_back_were_never_there() -> None:
         put(2)
         transaction.set_rollback(True)
     assert outbox.depth().pending == 0
-    assert outbox.lowest_pending_height() is None
+    assert outbox.pulse().lowest_pending is None
 
 
 def test_claims_are_oldest_first_and_leave_out_what_is_applied_or_set_aside() -> None:
@@ -39,7 +39,7 @@ def test_a_message_set_aside_is_pending_no_more_and_still_holds_the_indexed_heig
     (row,) = put(1)
     outbox.set_aside("q", row.id, row.body, "why")
     assert outbox.depth() == outbox.Depth(pending=0, set_aside=1)
-    assert outbox.lowest_pending_height() == 1
+    assert outbox.pulse().lowest_pending == 1
 
 
 def test_setting_aside_again_keeps_the_newest_reason() -> None:

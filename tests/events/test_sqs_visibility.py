@@ -1,10 +1,10 @@
-"""SQS: what is worked on stays hidden for as long as it takes, and comes again when its processor is gone."""
+"""SQS: what is worked on stays hidden for as long as it takes; and FIFO queues."""
 
 import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -72,34 +72,6 @@ def test_a_batch_that_takes_longer_than_the_visibility_is_given_to_nobody_else(
     expect_conserved()
 
 
-@pytest.mark.sqs
-@pytest.mark.db
-@pytest.mark.django_db(transaction=True)
-def test_a_processor_that_ends_within_a_batch_gives_its_messages_back_when_the_visibility_ends(queue: SqsQueue) -> None:
-    queue.send([(1, "x")])
-
-    def die() -> bool:
-        with queue.batch(1) as deliveries:
-            if deliveries:
-                raise SystemExit
-        return False
-
-    with pytest.raises(SystemExit):
-        until(die, "the message")
-    assert not renewing()
-    began = time.monotonic()
-    received: list[str] = []
-
-    def again() -> bool:
-        with queue.batch(1) as deliveries:
-            received.extend(delivery.body for delivery in deliveries)
-        return bool(received)
-
-    until(again, "the message again")
-    assert received == ["x"]
-    assert time.monotonic() - began < 10
-
-
 class Client:
     """Stands in for boto3's client where only the visibility is changed."""
 
@@ -122,9 +94,11 @@ def test_a_renewal_that_fails_is_said_and_tried_again(
     client = Client(error, {"Failed": [{"Id": "0", "Code": "ReceiptHandleIsInvalid"}]})
     with (
         caplog.at_level(logging.WARNING),
+        suppress(SystemExit),
         sqs_visibility.kept_hidden(client, "http://queue", ["r1", "r2"], 1),  # type: ignore[arg-type]  # it has what is called
     ):
         until(lambda: len(client.calls) >= 3, "three renewals")
+        raise SystemExit
     calls = len(client.calls)
     time.sleep(0.05)
     assert len(client.calls) == calls, "it stops with the block"
