@@ -76,39 +76,6 @@ ON CONFLICT (token_id) DO UPDATE SET
 """
 
 
-class _KnownAccounts:
-    """Ids of accounts seen before, so that busy accounts are not looked up in every batch. Ids never change."""
-
-    # About 60 MB when full; then it starts anew, which costs one batch of look-ups.
-    _MOST = 300_000
-
-    def __init__(self) -> None:
-        self._ids: dict[str, int] = {}
-
-    def look_up(self, addresses: Collection[str]) -> tuple[dict[str, int], list[str]]:
-        """(ids that are known, addresses that are not)."""
-        ids = self._ids
-        known = {address: ids[address] for address in addresses if address in ids}
-        return known, [address for address in addresses if address not in known]
-
-    def remember(self, ids: dict[str, int]) -> None:
-        """Keep ids that were read: of rows that other transactions committed."""
-        if len(self._ids) + len(ids) > self._MOST:
-            self._ids.clear()
-        self._ids.update(ids)
-
-    def forget(self) -> None:
-        self._ids.clear()
-
-
-_known_accounts = _KnownAccounts()
-
-
-def forget_accounts() -> None:
-    """Look every account up again: after a lost connection the database may be another one, restored from a backup."""
-    _known_accounts.forget()
-
-
 @dataclass
 class _Tables:
     """The ids of the tokens and accounts that a batch names."""
@@ -167,17 +134,14 @@ def _intern(messages: Collection[Message]) -> _Tables:
             )
             cursor.execute("SELECT path, id FROM tokens WHERE path = ANY(%s)", [missing])
             tokens |= dict(cursor.fetchall())
-        accounts, unknown = _known_accounts.look_up(addresses)
-        cursor.execute("SELECT address, id FROM accounts WHERE address = ANY(%s)", [unknown])
-        found: dict[str, int] = dict(cursor.fetchall())
-        _known_accounts.remember(found)
-        accounts |= found
+        # Looked up in every batch: ids kept in memory would outlive a database that is restored from a backup.
+        cursor.execute("SELECT address, id FROM accounts WHERE address = ANY(%s)", [list(addresses)])
+        accounts: dict[str, int] = dict(cursor.fetchall())
         if missing := sorted(addresses - accounts.keys()):
             cursor.execute(
                 "INSERT INTO accounts (address) SELECT * FROM unnest(%s::text[]) ON CONFLICT (address) DO NOTHING",
                 [missing],
             )
-            # Not remembered: should this transaction be rolled back, these ids never were.
             cursor.execute("SELECT address, id FROM accounts WHERE address = ANY(%s)", [missing])
             accounts |= dict(cursor.fetchall())
     return _Tables(tokens, accounts)

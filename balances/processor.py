@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, close_old_connections, transaction
 
-from balances.apply import apply, forget_accounts
+from balances.apply import apply
 from events import outbox
 from events.message import Message, MessageInvalid, decode
 from events.outbox import Standing
@@ -55,7 +55,6 @@ class Processor:
                     return
             except (QueueUnavailable, OperationalError, InterfaceError) as error:
                 self._say(error)
-                forget_accounts()
                 self.queue.close()
                 close_old_connections()
                 self.stop.wait(RETRY_SECONDS)

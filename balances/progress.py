@@ -35,7 +35,7 @@ class Progress:
     contiguous: int
     tip: int
     accepted: int = 0
-    version: tuple[object, ...] = field(default=(), repr=False)
+    version: tuple[object, ...] = field(default=(), repr=False, compare=False)
 
 
 def read_progress() -> Progress:

@@ -32,7 +32,7 @@ CASE WHEN letters.discarded_at IS NOT NULL THEN 'discarded'
 _LETTERS = f"""
 SELECT * FROM (
     SELECT letters.id, queue_message_id, outbox_id, outbox.first_height, outbox.last_height, {STATE} AS state, reason,
-           receives, received_at, decision, letters.body
+           receives, received_at, decision
     FROM set_aside_messages AS letters LEFT JOIN outbox ON outbox.id = letters.outbox_id
     WHERE letters.id = ANY(coalesce(%s::bigint[], ARRAY[letters.id]))
 ) AS found WHERE state = ANY(%s) ORDER BY id
@@ -53,7 +53,6 @@ class Letter:
     receives: int
     received_at: datetime
     decision: str
-    body: str
 
 
 class DeadQueue(Protocol):
@@ -92,6 +91,13 @@ def letter(letter_id: int) -> Letter:
     return found[0]
 
 
+def body(one: Letter) -> str:
+    """The message itself, which may be long; so it is not part of the letter."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT body FROM set_aside_messages WHERE id = %s", [one.id])
+        return str(cursor.fetchone()[0])
+
+
 def redrive(chosen: Collection[Letter], queue: MainQueue | None) -> int:
     """Have `chosen` tried again and take their copies out of the dead-letter queue; returns how many letters it were.
 
@@ -109,7 +115,7 @@ def redrive(chosen: Collection[Letter], queue: MainQueue | None) -> int:
         _mark("redriven_at = now()", [], again)
     if queue is not None:
         for one in again:
-            if one.outbox_id is None and not queue.send([(one.id, one.body)]):
+            if one.outbox_id is None and not queue.send([(one.id, body(one))]):
                 raise Refused(f"SQS does not take dead letter {one.id} back; the log says why.")
         _take_out(queue, chosen)
     return len(again)
@@ -122,8 +128,8 @@ def return_unrecorded(queue: MainQueue) -> int:
     """
     known = {one.queue_message_id for one in letters()}
 
-    def take(message_id: str, body: str) -> bool:
-        return message_id not in known and bool(queue.send([(0, body)]))
+    def take(message_id: str, text: str) -> bool:
+        return message_id not in known and bool(queue.send([(0, text)]))
 
     dead = queue.dead_letters()
     return 0 if dead is None else dead.look_through(take)
@@ -164,4 +170,4 @@ def _take_out(queue: MainQueue, chosen: Collection[Letter]) -> None:
     dead = queue.dead_letters()
     wanted = {one.queue_message_id for one in chosen}
     if dead is not None and wanted:
-        dead.look_through(lambda message_id, body: message_id in wanted, most=len(wanted))
+        dead.look_through(lambda message_id, _: message_id in wanted, most=len(wanted))

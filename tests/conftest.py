@@ -10,7 +10,6 @@ from django.conf import settings
 from django.db import connections
 from environ import Env
 
-from balances.apply import forget_accounts
 from events.sqs import SqsQueue, SqsSettings
 from indexer_project import embedded_postgres, localstack
 from replay.recording import Recording, load_recording
@@ -28,6 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.SECRET_KEY = "only-for-tests"
     settings.ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
     settings.SECURE_SSL_REDIRECT = False
+    # The tests have a database, whether or not the environment names one.
+    settings.SETTINGS_PROBLEMS = tuple(each for each in settings.SETTINGS_PROBLEMS if each.name != "DATABASE_URL")
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
@@ -71,12 +72,6 @@ def sqs_queue(sqs_settings: SqsSettings) -> Iterator[SqsQueue]:
     queue = SqsQueue(sqs_settings)
     yield queue
     queue.close()
-
-
-@pytest.fixture(autouse=True)
-def accounts_unknown() -> None:
-    """Each test's database is empty again, so no id of an account is known from another test."""
-    forget_accounts()
 
 
 def database_url() -> str:

@@ -169,6 +169,31 @@ def test_a_database_without_a_chain_believes_no_message() -> None:
     assert outbox.depth().pending == 1
 
 
+def test_what_is_set_aside_is_left_with_the_queue_and_the_rest_is_acknowledged() -> None:
+    (row,) = put(mint(1))
+    queue = Handed("garbage", row.body)
+    processor(queue).process_batch(0)
+    assert queue.left == ["garbage"]
+
+
+def test_what_a_person_discarded_is_acknowledged_should_it_come_again() -> None:
+    process("garbage")
+    SetAsideMessage.objects.update(discarded_at="2026-01-01T00:00:00Z")
+    queue = Handed("garbage")
+    processor(queue).process_batch(0)
+    assert queue.left == []
+    assert SetAsideMessage.objects.get().receives == 2
+
+
+def test_a_copy_that_cannot_be_understood_of_a_row_that_is_applied_is_passed_over() -> None:
+    """A newer processor beside this one was quicker."""
+    (row,) = put(mint(1))
+    store(row, changed(row, version=2))
+    outbox.mark_applied([row.id])
+    process(changed(row, version=2))
+    assert set_aside() == []
+
+
 # What cannot be believed
 
 

@@ -25,7 +25,8 @@ from events.models import OutboxMessage, RefusedEvent, SetAsideMessage
 from events.postgres_queue import PostgresQueue
 from indexer_project import reparse as reparse_module
 from replay.recording import Recording
-from tests.balances.ledger import balances, expect_conserved
+from tests.balances.ledger import balances, drain, expect_conserved
+from tests.balances.test_processor import Handed
 from tests.chains import apply_pending, fill_database, oracle, store_heights
 from tests.conftest import recorded
 from tests.events.waiting import until
@@ -227,6 +228,23 @@ def test_messages_that_wait_are_settled_and_old_copies_of_them_change_nothing(ri
     apply_pending()
     assert ledger() == expected
     expect_nothing_to_change()
+
+
+def test_copies_of_settled_messages_that_say_what_the_old_rules_said_change_nothing(
+    settings: Settings, right: Right
+) -> None:
+    chain = recorded("gnotest-1")
+    settings.GRC20_LIBRARY_PATHS = NOBODY
+    store_heights(chain, 0, 200)
+    store_heights(chain, 201, chain.heights[-1])
+    bodies = list(OutboxMessage.objects.values_list("body", flat=True))
+    assert bodies
+    settings.GRC20_LIBRARY_PATHS = []
+    reparse()
+    one = Processor(Handed(*bodies), lambda: chain.chain_id, threading.Event())
+    drain(lambda: one.process_batch(0))
+    assert ledger() == right("gnotest-1")
+    assert not SetAsideMessage.objects.exists()
 
 
 def test_a_batch_widens_to_whole_messages(monkeypatch: pytest.MonkeyPatch, right: Right) -> None:

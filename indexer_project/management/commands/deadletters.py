@@ -68,7 +68,7 @@ class Command(IndexerCommand):
             shown["discarded"] = one.decision
         for name, value in shown.items():
             self.stdout.write(f"{name:10}  {value}")
-        self.stdout.write(one.body)
+        self.stdout.write(dead_letters.body(one))
 
     def _redrive(self, letter_id: int | None) -> None:
         with wiring.dead_letter_queue() as queue:

@@ -47,4 +47,4 @@ class Command(IndexerCommand):
             queue.close()
         self.stdout.write(f"Applied {processor.transfers} transfers in {processor.messages} messages.")
         if until_applied and (left := outbox.depth().set_aside):
-            raise CommandError(f"{left} messages are set aside: see Set aside messages in the admin.")
+            raise CommandError(f"{left} messages are set aside: see manage.py deadletters list.")

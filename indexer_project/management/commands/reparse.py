@@ -2,19 +2,19 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from blocks.plan import Span
 from indexer_project import wiring
-from indexer_project.checks import require
+from indexer_project.commands import IndexerCommand
 from indexer_project.reparse import Batch, ReparseImpossible, reparse, settle_sums
 
 NO_END = 2**62
 
 
-class Command(BaseCommand):
+class Command(IndexerCommand):
     help = "Derive token events again from stored transactions, and correct transfers and balances to match."
-    requires_system_checks = []  # `require` looks at what this process needs, and at nothing else
+    parts = ("database", "events")
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--from-height", type=int, default=0)
@@ -23,7 +23,6 @@ class Command(BaseCommand):
         parser.add_argument("--patience", type=float, default=60.0, help="seconds to wait for locks (60)")
 
     def handle(self, *, from_height: int, to_height: int, dry_run: bool, patience: float, **options: Any) -> None:
-        require("database", "events")
         if not 0 <= from_height <= to_height:
             raise CommandError(f"{from_height} to {to_height} is no range of heights.")
         tokens: set[int] = set()
