@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.conf import settings
 from django.db import connections
@@ -38,6 +39,11 @@ def django_db_modify_db_settings() -> None:
     if settings.DATABASE_URL:
         return
     url = embedded_postgres.start(embedded_postgres.DATA_DIR / "test-postgres")
+    with psycopg.connect(url, autocommit=True) as server:
+        # Tests kill clients, never this server: nothing of it must outlive the machine.
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            server.execute(f"ALTER SYSTEM SET {setting} = off")
+        server.execute("SELECT pg_reload_conf()")
     connections["default"].settings_dict.update(Env.db_url_config(url))
 
 
