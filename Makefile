@@ -8,7 +8,7 @@ PORT ?= 8000
 NEEDS_SQS := $(if $(filter sqs,$(QUEUE)),localstack)
 
 .PHONY: help install localstack demo demo-check test lint types imports migrations-check deploy-check compose-check \
-	tests format schema requirements bench-sync bench-smoke clean
+	tests format schema requirements bench-sync bench-apply bench-smoke clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -33,7 +33,7 @@ demo: install $(NEEDS_SQS) ## watch the whole system follow a recorded chain (Ct
 demo-check: install $(NEEDS_SQS) ## compare every balance with the chain's own; RECORDING=dir QUEUE=sqs KILL=1
 	@$(BIN)/python -m demo --check --recording "$(RECORDING)" --queue $(QUEUE) $(if $(KILL),--kill)
 
-test: lint types imports migrations-check deploy-check compose-check tests ## everything that CI runs
+test: lint types imports migrations-check deploy-check compose-check tests bench-smoke ## everything that CI runs
 
 lint: install
 	$(BIN)/ruff check .
@@ -74,8 +74,12 @@ requirements: install ## compile the pinned requirements from the .in files
 bench-sync: install ## measure the synchronizer (TX_INDEXER_URLS: the wire part against a real server)
 	$(BIN)/python -m benchmarks.sync
 
-bench-smoke: install ## run every benchmark small: only that it runs and fills its keys
+bench-apply: install localstack ## measure the processors
+	$(BIN)/python -m benchmarks.apply
+
+bench-smoke: install localstack ## run every benchmark small: only that it runs and fills its keys
 	$(BIN)/python -m benchmarks.sync --smoke
+	$(BIN)/python -m benchmarks.apply --smoke
 
 clean: ## remove what was made here: environments and data
 	rm -rf $(VENV) .venv-localstack .data
