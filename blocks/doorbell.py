@@ -37,6 +37,7 @@ class Doorbell:
         self._ring = ring
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
         self._thread = threading.Thread(target=self._run, name="doorbell", daemon=True)
 
     def start(self) -> None:
@@ -44,6 +45,7 @@ class Doorbell:
 
     def stop(self) -> None:
         """End the subscription and the thread; returns within a few seconds."""
+        self._stopping = True
         self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
         self._thread.join(timeout=5)
 
@@ -68,6 +70,8 @@ class Doorbell:
                 said = "closed"
             except Exception as error:  # whatever breaks a subscription, polling covers for it until the next try
                 said = f"{type(error).__name__}: {error}"
+            if self._stopping:  # gql tells of a cancelled connection attempt as of any failed one
+                return
             if said != reason or rings:
                 logger.info("Subscription lost url=%s subprotocol=%s reason=%s", url, subprotocol, said)
             reason = said
