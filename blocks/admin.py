@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from blocks.models import Block, Chain, TransactionRow
+from blocks.models import AcceptedGap, Block, Chain, EndpointState, IncompleteHeight, TransactionRow
 from blocks.read_only import (
     KeyedAdmin,
     ReadOnlyAdmin,
@@ -32,6 +32,36 @@ class ChainAdmin(ReadOnlyAdmin):
     @admin.display(description="coverage", empty_value="nothing yet")
     def covered(self, chain: Chain) -> SafeString:
         return format_html_join("\n", "{} to {}<br>", chain.coverage)
+
+
+@admin.register(AcceptedGap)
+class AcceptedGapAdmin(ReadOnlyAdmin):
+    """Heights that a person accepted as missing (`manage.py gaps`)."""
+
+    list_display = ("first_height", "last_height", "reason", "accepted_at")
+    fields = list_display
+    ordering = ("id",)
+    search_fields: ClassVar[tuple[str, ...]] = ()
+
+
+@admin.register(IncompleteHeight)
+class IncompleteHeightAdmin(ReadOnlyAdmin):
+    """Heights that no endpoint has given whole so far."""
+
+    list_display = ("height", "reason", "attempts", "asked_at")
+    fields = list_display
+    ordering = ("height",)
+    search_fields: ClassVar[tuple[str, ...]] = ()
+
+
+@admin.register(EndpointState)
+class EndpointStateAdmin(ReadOnlyAdmin):
+    """What the running synchronizer last saw of its endpoints."""
+
+    list_display = ("url", "tip", "trouble", "seen_at")
+    fields = list_display
+    ordering = ("url",)
+    search_fields: ClassVar[tuple[str, ...]] = ()
 
 
 @admin.register(Block)

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from blocks.models import TransactionRow
-from blocks.storable import storable
+from blocks.storable import is_storable, storable
 
 COUNTED_ROWS = 10_000
 SHOWN_CHARACTERS = 200_000
@@ -73,6 +73,9 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
     ) -> tuple[QuerySet[Any], bool]:
         term = search_term.strip()
         return (self.find(queryset, term) if term else queryset), False
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        return super().get_object(request, object_id, from_field) if is_storable(object_id) else None
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return FixedOrder

@@ -13,7 +13,7 @@ from django.urls import reverse
 from pytest_django import DjangoDbBlocker, Settings
 
 from balances.models import Account, BalanceRow, Token, TransferRow
-from blocks.models import Block, Chain, TransactionRow
+from blocks.models import AcceptedGap, Block, Chain, EndpointState, IncompleteHeight, TransactionRow
 from blocks.read_only import BoundedPaginator
 from events.models import OutboxMessage, RefusedEvent, SetAsideMessage
 from replay.recording import Recording
@@ -22,10 +22,13 @@ from tests.chains import fill_database
 pytestmark = [pytest.mark.django_db, pytest.mark.db]
 
 MODELS = (
+    AcceptedGap,
     Account,
     BalanceRow,
     Block,
     Chain,
+    EndpointState,
+    IncompleteHeight,
     OutboxMessage,
     RefusedEvent,
     SetAsideMessage,
@@ -54,6 +57,9 @@ def chain(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
         around._from_testcase = True  # type: ignore[attr-defined]  # as Django's TestCase does: durable blocks may nest
         with around:
             recording = fill_database("gnotest-1")
+            AcceptedGap.objects.create(first_height=900, last_height=901, reason="<b>lost</b>")
+            IncompleteHeight.objects.create(height=900, reason="no", attempts=5, asked_at="2026-01-01T00:00:00Z")
+            EndpointState.objects.create(url="http://a/", tip=-1, trouble="<b>", seen_at="2026-01-01T00:00:00Z")
             SetAsideMessage.objects.create(queue_message_id="m-1", outbox_id=7, body="\u2028{", reason="<b>no</b>")
             yield recording
             transaction.set_rollback(True)
