@@ -38,7 +38,7 @@ def floor() -> None:
     spans = list(windows([Span(0, source.tip())], settings.window_blocks))
 
     def download(span: Span):  # type: ignore[no-untyped-def]  # rows of two kinds
-        blocks = source.blocks(span)
+        blocks = source.blocks(span).rows
         counts = [(block.height, block.num_txs) for block in blocks]
         requests = transaction_requests(counts, settings.window_transactions)
         return blocks, [row for request in requests for row in source.transactions(request)]

@@ -35,7 +35,7 @@ def questions(url: str, window_blocks: int, window_transactions: int) -> list[st
     asked = []
     for span in windows([Span(0, source.tip())], window_blocks):
         asked.append(query.blocks(span.first, span.last))
-        counts = [(block.height, block.num_txs) for block in source.blocks(span)]
+        counts = [(block.height, block.num_txs) for block in source.blocks(span).rows]
         for request in transaction_requests(counts, window_transactions):
             if isinstance(request, Span):
                 asked.append(query.transactions(request.first, request.last))

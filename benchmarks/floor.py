@@ -31,9 +31,9 @@ def run() -> dict[str, float]:
             " event_index int, token_id int, amount numeric) ON COMMIT DELETE ROWS"
         )
         connection.commit()
-        for batch in batches:
+        for rendered in batches:
             with connection.cursor().copy("COPY floor FROM STDIN") as copy:
-                copy.write(batch)
+                copy.write(rendered)
             connection.execute("INSERT INTO transfers SELECT * FROM floor")
             connection.execute(
                 "INSERT INTO balances AS held (token_id, account_id, amount, address)"

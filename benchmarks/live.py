@@ -37,6 +37,7 @@ def measure(url: str, blocks: int, seconds_between: float) -> dict[str, dict[str
             listener.execute("LISTEN outbox")
             for _ in range(blocks):
                 appeared = time.perf_counter()
+                assert source.tip is not None
                 watcher = threading.Thread(target=_watch, args=[api, source.tip + 1, appeared, readable])
                 watcher.start()
                 source.advance(1)

@@ -74,7 +74,7 @@ class State:
         first, last = int(window[1] or -1) + 1, int(window[2])
         if b"getBlocks" in question:
             rows = self.chain.blocks[first:last]
-            return b'{"data":{"getBlocks":[%s]}}' % b",".join(rows), len(rows)
+            return b'{"data":{"first":[%s],"getBlocks":[%s]}}' % (self.chain.blocks[1], b",".join(rows)), len(rows)
         rows = [row for of in self.chain.transactions[first:last] for row in of]
         return b'{"data":{"getTransactions":[%s]}}' % b",".join(rows), len(rows)
 
