@@ -11,6 +11,11 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from events.refused import refused_by_reason
 from indexer_project.status import read_status
 
+
+class MetricsPortTaken(Exception):
+    """Another process listens there; the message names the variable."""
+
+
 Counters = Callable[[], Mapping[str, int]]
 
 
@@ -62,8 +67,14 @@ def _heights(gaps: list[dict[str, int | str]]) -> int:
 
 
 def serve_metrics(counters: Counters) -> None:
-    """Serve `/metrics` in a thread when METRICS_PORT is set. Raises OSError when the port is taken."""
+    """Serve `/metrics` in a thread when METRICS_PORT is set. Raises `MetricsPortTaken`."""
     if settings.METRICS_PORT:
         registry = CollectorRegistry()
         registry.register(ProcessCollector(counters))
-        start_http_server(settings.METRICS_PORT, addr=settings.METRICS_HOST, registry=registry)
+        try:
+            start_http_server(settings.METRICS_PORT, addr=settings.METRICS_HOST, registry=registry)
+        except OSError as error:
+            raise MetricsPortTaken(
+                f"METRICS_PORT={settings.METRICS_PORT} cannot be listened at: {error.strerror}. "
+                "Each process needs a port of its own."
+            ) from None

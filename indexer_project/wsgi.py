@@ -1,5 +1,6 @@
 """The API and the admin for a WSGI server: `granian --interface wsgi indexer_project.wsgi:application`."""
 
+import logging
 import os
 import warnings
 
@@ -9,7 +10,7 @@ from django.core.wsgi import get_wsgi_application
 from indexer_project.checks import require
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "indexer_project.settings")
-require("database", "api")
+require("database", "api", "metrics")
 
 
 def use_pool(size: int) -> None:
@@ -30,3 +31,11 @@ if settings.DATABASE_POOL_SIZE:
     use_pool(settings.DATABASE_POOL_SIZE)
 
 application = get_wsgi_application()
+
+from indexer_project.metrics import MetricsPortTaken, serve_metrics  # noqa: E402  # it reads tables, and models are there only now
+
+try:
+    serve_metrics(dict)
+except MetricsPortTaken:
+    # Of several server processes on one machine the first has the port, and what it tells is read from the database.
+    logging.getLogger(__name__).info("Metrics are served by another process port=%d", settings.METRICS_PORT)

@@ -1,5 +1,6 @@
 """Settings: every variable is documented, and a bad value is told by name to the processes it concerns."""
 
+import logging
 import re
 import runpy
 import warnings
@@ -13,6 +14,7 @@ from django.test import override_settings
 
 from indexer_project.checks import require
 from indexer_project.environment import PARTS, Problem
+from indexer_project.log_lines import OneLine
 from tests.conftest import ROOT
 
 EXAMPLE = (ROOT / ".env.example").read_text()
@@ -217,3 +219,8 @@ def test_a_process_is_told_about_its_own_part_only() -> None:
         require("sync", "queue")
     for problem in WRONG:
         assert f"{problem.message} {problem.hint}" in str(refused.value)
+
+
+def test_a_log_line_is_one_line_whatever_an_error_says() -> None:
+    record = logging.LogRecord("n", logging.ERROR, "f", 1, "Lost error=%s", ("refused\n\tIs it running?",), None)
+    assert OneLine("{levelname} {message}", style="{").format(record) == "ERROR Lost error=refused Is it running?"

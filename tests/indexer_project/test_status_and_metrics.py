@@ -1,6 +1,7 @@
 """What people and monitoring see: `manage.py status` and the metrics."""
 
 import json
+import socket
 from io import StringIO
 from typing import Any
 
@@ -10,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from blocks.models import AcceptedGap, Chain, EndpointState, IncompleteHeight
 from events.models import OutboxMessage
-from indexer_project.metrics import ProcessCollector
+from indexer_project.metrics import MetricsPortTaken, ProcessCollector, serve_metrics
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
@@ -86,3 +87,10 @@ def test_metrics_tell_the_same_numbers() -> None:
         "indexer_database_up 1.0",
     ):
         assert line in said
+
+
+def test_a_metrics_port_that_is_taken_is_told_by_name(settings: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        settings.METRICS_PORT = other.getsockname()[1]
+        with pytest.raises(MetricsPortTaken, match="METRICS_PORT"):
+            serve_metrics(dict)

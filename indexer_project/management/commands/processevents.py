@@ -11,7 +11,7 @@ from events import outbox
 from events.sqs import QueueUnavailable
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
-from indexer_project.metrics import serve_metrics
+from indexer_project.metrics import MetricsPortTaken, serve_metrics
 from indexer_project.stopping import stop_on_signals
 
 
@@ -40,7 +40,10 @@ class Command(IndexerCommand):
             wait_seconds=settings.QUEUE_WAIT_SECONDS,
             keep_hours=settings.OUTBOX_KEEP_HOURS,
         )
-        serve_metrics(lambda: {"messages_applied": processor.messages, "transfers_applied": processor.transfers})
+        try:
+            serve_metrics(lambda: {"messages_applied": processor.messages, "transfers_applied": processor.transfers})
+        except MetricsPortTaken as error:
+            raise CommandError(str(error)) from None
         try:
             processor.run(until_applied=until_applied)
         finally:

@@ -16,7 +16,7 @@ from events.relay import Relay
 from events.sqs import QueueUnavailable
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
-from indexer_project.metrics import serve_metrics
+from indexer_project.metrics import MetricsPortTaken, serve_metrics
 from indexer_project.stopping import stop_on_signals
 
 
@@ -45,7 +45,10 @@ class Command(IndexerCommand):
         except QueueUnavailable as error:
             raise CommandError(str(error)) from None
         report.watch(synchronizer)
-        serve_metrics(report.counters)
+        try:
+            serve_metrics(report.counters)
+        except MetricsPortTaken as error:
+            raise CommandError(str(error)) from None
         doorbell = Doorbell([endpoint.url for endpoint in synchronizer.endpoints.all], synchronizer.ring)
         doorbell.start()
         try:
