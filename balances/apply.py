@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from django.db import connection
 
 from balances.announcements import Announced, announce
+from balances.moves import MOVE
 from blocks.copying import copy_rows
 from events.grc20 import split_token
 from events.message import Message
@@ -27,53 +28,16 @@ _COPY_INCOMING = """
 COPY incoming (block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount) FROM STDIN
 """
 
-# Only rows that were not there before (`fresh`) move anything: a message that comes twice changes nothing.
-_APPLY = """
-WITH fresh AS (
+# Only rows that were not there before (`moves`) move anything: a message that comes twice changes nothing.
+_APPLY = f"""
+WITH moves AS (
     INSERT INTO transfers (block_height, from_account_id, to_account_id, tx_index, event_index, token_id, amount)
     SELECT block_height, from_account_id, to_account_id, tx_index, event_index, token_id, amount
     FROM incoming ORDER BY block_height, tx_index, event_index
     ON CONFLICT (block_height, tx_index, event_index) DO NOTHING
-    RETURNING token_id, from_account_id, to_account_id, amount
+    RETURNING token_id, from_account_id, to_account_id, amount, 1 AS number
 ),
-changes AS (
-    SELECT token_id, account_id, sum(amount) AS amount FROM (
-        SELECT token_id, to_account_id AS account_id, amount FROM fresh WHERE to_account_id IS NOT NULL
-        UNION ALL
-        SELECT token_id, from_account_id, -amount FROM fresh WHERE from_account_id IS NOT NULL
-    ) AS sides GROUP BY token_id, account_id
-),
-changed AS (
-    INSERT INTO balances AS held (token_id, account_id, amount, address)
-    SELECT changes.token_id, changes.account_id, changes.amount, accounts.address
-    FROM changes JOIN accounts ON accounts.id = changes.account_id
-    ORDER BY changes.account_id, changes.token_id
-    ON CONFLICT (account_id, token_id) DO UPDATE SET amount = held.amount + excluded.amount
-        WHERE excluded.amount <> 0
-    RETURNING token_id, account_id, amount
-),
-holders AS (
-    SELECT changed.token_id,
-           count(*) FILTER (WHERE changed.amount > 0)
-           - count(*) FILTER (WHERE changed.amount - changes.amount > 0) AS holders
-    FROM changed JOIN changes USING (token_id, account_id) GROUP BY changed.token_id
-),
-sums AS (
-    SELECT token_id,
-           coalesce(sum(amount) FILTER (WHERE from_account_id IS NULL), 0) AS minted,
-           coalesce(sum(amount) FILTER (WHERE to_account_id IS NULL), 0) AS burned,
-           count(*) AS transfers
-    FROM fresh GROUP BY token_id
-)
-INSERT INTO token_totals AS totals (token_id, minted, burned, transfers, holders)
-SELECT sums.token_id, minted, burned, transfers, coalesce(holders.holders, 0)
-FROM sums LEFT JOIN holders USING (token_id) ORDER BY sums.token_id
-ON CONFLICT (token_id) DO UPDATE SET
-    minted = totals.minted + excluded.minted,
-    burned = totals.burned + excluded.burned,
-    transfers = totals.transfers + excluded.transfers,
-    holders = totals.holders + excluded.holders
-"""
+{MOVE}"""  # noqa: S608  # both parts are constants of ours
 
 
 @dataclass

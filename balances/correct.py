@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from django.db import connection
 
 from balances import names
+from balances.moves import MOVE
 from blocks.copying import copy_rows
 from events.deriving import Derived
 from events.grc20 import Movement, NewToken, split_token
@@ -82,50 +83,14 @@ ORDER BY block_height, tx_index, event_index ON CONFLICT (block_height, tx_index
 """
 
 # What was moved is moved back, and what should be is moved; the rest is as when a message is applied.
-_MOVE = """
+_MOVE = f"""
 WITH moves (token_id, from_account_id, to_account_id, amount, number) AS (
     SELECT was_token, was_from, was_to, -was_amount, -1 FROM differing WHERE was_token IS NOT NULL
     UNION ALL SELECT is_token, is_from, is_to, is_amount, 1 FROM differing WHERE is_token IS NOT NULL
 ),
-changes AS (
-    SELECT token_id, account_id, sum(amount) AS amount FROM (
-        SELECT token_id, to_account_id AS account_id, amount FROM moves WHERE to_account_id IS NOT NULL
-        UNION ALL
-        SELECT token_id, from_account_id, -amount FROM moves WHERE from_account_id IS NOT NULL
-    ) AS sides GROUP BY token_id, account_id
-),
-changed AS (
-    INSERT INTO balances AS held (token_id, account_id, amount, address)
-    SELECT changes.token_id, changes.account_id, changes.amount, accounts.address
-    FROM changes JOIN accounts ON accounts.id = changes.account_id
-    ORDER BY changes.token_id, changes.account_id
-    ON CONFLICT (token_id, account_id) DO UPDATE SET amount = held.amount + excluded.amount
-    RETURNING token_id, account_id, amount
-),
-holders AS (
-    SELECT changed.token_id,
-           count(*) FILTER (WHERE changed.amount > 0)
-           - count(*) FILTER (WHERE changed.amount - changes.amount > 0) AS holders
-    FROM changed JOIN changes USING (token_id, account_id) GROUP BY changed.token_id
-),
-sums AS (
-    SELECT token_id,
-           coalesce(sum(amount) FILTER (WHERE from_account_id IS NULL), 0) AS minted,
-           coalesce(sum(amount) FILTER (WHERE to_account_id IS NULL), 0) AS burned,
-           sum(number) AS transfers
-    FROM moves GROUP BY token_id
-)
-INSERT INTO token_totals AS totals (token_id, minted, burned, transfers, holders)
-SELECT sums.token_id, minted, burned, transfers, coalesce(holders.holders, 0)
-FROM sums LEFT JOIN holders USING (token_id) ORDER BY sums.token_id
-ON CONFLICT (token_id) DO UPDATE SET
-    minted = totals.minted + excluded.minted,
-    burned = totals.burned + excluded.burned,
-    transfers = totals.transfers + excluded.transfers,
-    holders = totals.holders + excluded.holders
-"""
+{MOVE}"""  # noqa: S608  # both parts are constants of ours
 
-# An account whose last transfer of a token went has never held it. Accounts themselves stay: processors know their ids.
+# An account whose last transfer of a token went has never held it. Accounts themselves stay: an address is no claim.
 _FORGET_BALANCES = """
 DELETE FROM balances USING (
     SELECT was_token AS token_id, unnest(ARRAY[was_from, was_to]) AS account_id FROM differing GROUP BY 1, 2

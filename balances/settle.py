@@ -30,7 +30,7 @@ WITH changed AS (
     INSERT INTO balances AS held (token_id, account_id, amount, address)
     SELECT wrong.token_id, wrong.account_id, wrong.amount, accounts.address
     FROM wrong_balances AS wrong JOIN accounts ON accounts.id = wrong.account_id
-    ORDER BY wrong.token_id, wrong.account_id
+    ORDER BY wrong.account_id, wrong.token_id
     ON CONFLICT (token_id, account_id) DO UPDATE SET amount = held.amount + excluded.amount
     RETURNING token_id, account_id, amount
 )

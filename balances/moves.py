@@ -1,0 +1,44 @@
+"""What moved, added to balances and totals: the one statement behind applying messages and correcting transfers."""
+
+# The rest of a statement that begins `WITH moves AS (…),`, one row a movement: token_id, from_account_id, to_account_id
+# (NULL: the empty side of a mint or a burn), amount, and number, how many transfers it is: 1, or -1 where one goes.
+# Rows are touched in the order of the tables' keys, balances before totals, so that writers wait in one direction only.
+MOVE = """
+changes AS (
+    SELECT token_id, account_id, sum(amount) AS amount FROM (
+        SELECT token_id, to_account_id AS account_id, amount FROM moves WHERE to_account_id IS NOT NULL
+        UNION ALL
+        SELECT token_id, from_account_id, -amount FROM moves WHERE from_account_id IS NOT NULL
+    ) AS sides GROUP BY token_id, account_id
+),
+changed AS (
+    INSERT INTO balances AS held (token_id, account_id, amount, address)
+    SELECT changes.token_id, changes.account_id, changes.amount, accounts.address
+    FROM changes JOIN accounts ON accounts.id = changes.account_id
+    ORDER BY changes.account_id, changes.token_id
+    ON CONFLICT (account_id, token_id) DO UPDATE SET amount = held.amount + excluded.amount
+        WHERE excluded.amount <> 0
+    RETURNING token_id, account_id, amount
+),
+holders AS (
+    SELECT changed.token_id,
+           count(*) FILTER (WHERE changed.amount > 0)
+           - count(*) FILTER (WHERE changed.amount - changes.amount > 0) AS holders
+    FROM changed JOIN changes USING (token_id, account_id) GROUP BY changed.token_id
+),
+sums AS (
+    SELECT token_id,
+           coalesce(sum(amount) FILTER (WHERE from_account_id IS NULL), 0) AS minted,
+           coalesce(sum(amount) FILTER (WHERE to_account_id IS NULL), 0) AS burned,
+           sum(number) AS transfers
+    FROM moves GROUP BY token_id
+)
+INSERT INTO token_totals AS totals (token_id, minted, burned, transfers, holders)
+SELECT sums.token_id, minted, burned, transfers, coalesce(holders.holders, 0)
+FROM sums LEFT JOIN holders USING (token_id) ORDER BY sums.token_id
+ON CONFLICT (token_id) DO UPDATE SET
+    minted = totals.minted + excluded.minted,
+    burned = totals.burned + excluded.burned,
+    transfers = totals.transfers + excluded.transfers,
+    holders = totals.holders + excluded.holders
+"""
