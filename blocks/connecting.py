@@ -8,7 +8,16 @@ from django.db import connection
 
 def connect(**parameters: Any) -> "psycopg.Connection[tuple[Any, ...]]":
     """A new autocommit connection with the settings of Django's. Raises `psycopg.OperationalError`."""
+    return psycopg.connect(**{**_known(), **parameters}, autocommit=True)
+
+
+async def connect_async() -> "psycopg.AsyncConnection[tuple[Any, ...]]":
+    """The same, for an event loop."""
+    return await psycopg.AsyncConnection.connect(**_known(), autocommit=True)
+
+
+def _known() -> dict[str, Any]:
     known = connection.get_connection_params()
     for django_only in ("cursor_factory", "context", "pool"):
         known.pop(django_only, None)
-    return psycopg.connect(**{**known, **parameters}, autocommit=True)
+    return known

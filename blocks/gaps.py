@@ -1,6 +1,6 @@
 """Gaps: what is missing below the tip, what is missing among stored rows, and what a person accepted as missing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from django.db import connection, transaction
@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from blocks.fields import height_ranges
 from blocks.models import AcceptedGap, Chain, IncompleteHeight
 from blocks.plan import Span, missing_spans, spans_of, union
-from blocks.store import read_coverage
+from blocks.store import begin_generation, read_coverage
 
 BATCH_HEIGHTS = 100_000
 
@@ -63,15 +63,44 @@ ORDER BY heights.height
 """
 
 
-def open_gaps() -> list[Gap]:
-    """What is missing up to the tip and not accepted, in order; heights that stay away have the reason."""
+# The reason of a gap in short: that of the lowest height in it that stays away.
+_REASONS = """
+SELECT first, last, coalesce(known.reason, '') FROM unnest(%s::bigint[], %s::bigint[]) AS gap (first, last)
+LEFT JOIN LATERAL (
+    SELECT format('height %%s: %%s', height, reason) AS reason FROM incomplete_heights
+    WHERE height BETWEEN first AND last ORDER BY height LIMIT 1
+) AS known ON true ORDER BY first
+"""
+
+
+def open_spans() -> tuple[list[Span], int]:
+    """What is missing up to the tip and not accepted, in order; and how many heights are in."""
     chain = Chain.objects.filter(id=1).first()
     if chain is None:
-        return []
+        return [], 0
     covered, accepted = read_coverage()
+    stored = sum(last - first + 1 for first, last in covered)
+    return missing_spans(chain.start_height, chain.tip, union(covered, accepted)), stored
+
+
+def with_reasons(spans: Sequence[Span]) -> list[Gap]:
+    """Each of these gaps as one, whose reason is that of its lowest height that stays away."""
+    with connection.cursor() as cursor:
+        cursor.execute(_REASONS, [[span.first for span in spans], [span.last for span in spans]])
+        return [Gap(Span(first, last), reason) for first, last, reason in cursor.fetchall()]
+
+
+def accepted_gaps(most: int) -> list[Gap]:
+    """The first `most` gaps that a person accepted."""
+    found = AcceptedGap.objects.order_by("first_height", "id")[:most]
+    return [Gap(Span(each.first_height, each.last_height), each.reason) for each in found]
+
+
+def open_gaps() -> list[Gap]:
+    """What is missing up to the tip and not accepted, in order; each height that stays away alone, with its reason."""
     reasons = dict(IncompleteHeight.objects.values_list("height", "reason"))
     gaps = []
-    for span in missing_spans(chain.start_height, chain.tip, union(covered, accepted)):
+    for span in open_spans()[0]:
         known = [(height, height) for height in sorted(reasons) if span.first <= height <= span.last]
         gaps += [Gap(each, "") for each in missing_spans(span.first, span.last, known)]
         gaps += [Gap(Span(height, height), reasons[height]) for height, _ in known]
@@ -97,10 +126,13 @@ def find_faults() -> Iterator[Fault]:
 
 
 def uncover(heights: list[int]) -> None:
-    """Take heights out of the coverage, so that a synchronizer, running or started later, reads them again."""
+    """Take heights out of the coverage, so that a synchronizer, running or started later, reads them again.
+
+    It begins a generation: what was said of these heights may change.
+    """
     ranges = height_ranges([(span.first, span.last) for span in spans_of(heights)])
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE chain SET coverage = coverage - %s", [ranges])  # type: ignore[list-item]  # psycopg dumps ranges; the stubs know plain values only
+        cursor.execute("UPDATE chain SET coverage = coverage - %s, generation = generation + 1", [ranges])  # type: ignore[list-item]  # psycopg dumps ranges; the stubs know plain values only
 
 
 def accept(span: Span, reason: str) -> AcceptedGap:
@@ -119,6 +151,9 @@ def accept(span: Span, reason: str) -> AcceptedGap:
 
 
 def revoke(span: Span) -> int:
-    """Ask for accepted heights again; returns how many entries were revoked."""
-    deleted, _ = AcceptedGap.objects.filter(first_height=span.first, last_height=span.last).delete()
+    """Ask for accepted heights again, which counted as in, so it begins a generation; returns how many entries went."""
+    with transaction.atomic():
+        deleted, _ = AcceptedGap.objects.filter(first_height=span.first, last_height=span.last).delete()
+        if deleted:
+            begin_generation()
     return deleted

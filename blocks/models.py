@@ -21,6 +21,8 @@ class Chain(models.Model):
     tip = models.BigIntegerField(default=-1, help_text="Highest height that the source said it has.")
     tip_seen_at = models.DateTimeField(null=True)
     generation = models.BigIntegerField(db_default=0, help_text="Counts corrections of what was applied already.")
+    waiting_height = models.BigIntegerField(null=True, help_text="The lowest height below the tip that is not in.")
+    waiting_since = models.DateTimeField(null=True, help_text="Since when it is that height that is waited for.")
 
     class Meta:
         db_table = "chain"

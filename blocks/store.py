@@ -68,13 +68,17 @@ def insert_window(blocks: Sequence[BlockAnswer], transactions: Sequence[Transact
 def cover(spans: Sequence[Span], first_block_hash: str | None) -> list[tuple[int, int]]:
     """Add `spans` to the coverage, and block 1's hash when it is among them, in the caller's database transaction.
 
-    Returns the coverage after it: inclusive (first, last) ranges, ascending.
+    Returns the coverage after it: inclusive (first, last) ranges, ascending. Heights that were in before, or counted as
+    in because a person accepted that they are missing, begin a generation.
     """
+    ranges = height_ranges([(span.first, span.last) for span in spans])
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE chain SET coverage = coverage + %s, first_block_hash = coalesce(%s, first_block_hash)"
+            "UPDATE chain SET coverage = coverage + %s, first_block_hash = coalesce(%s, first_block_hash),"
+            " generation = generation + (%s && (coverage + ("
+            "SELECT coalesce(range_agg(int8range(first_height, last_height, '[]')), '{}') FROM accepted_gaps)))::int"
             " RETURNING coverage",
-            [height_ranges([(span.first, span.last) for span in spans]), first_block_hash],  # type: ignore[list-item]  # psycopg dumps ranges; the stubs know plain values only
+            [ranges, first_block_hash, ranges],  # type: ignore[list-item]  # psycopg dumps ranges; the stubs know plain values only
         )
         return [(part.lower, part.upper - 1) for part in cursor.fetchone()[0]]
 
@@ -118,6 +122,15 @@ def report_incomplete(heights: Mapping[int, tuple[int, str]]) -> None:
                     [storable(reason) for _, reason in heights.values()],
                 ],
             )
+
+
+def report_waiting(height: int | None) -> None:
+    """Write the lowest height below the tip that is not in, None when all are; and since when it is that one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE chain SET waiting_height = %s, waiting_since = now() WHERE waiting_height IS DISTINCT FROM %s",
+            [height, height],
+        )
 
 
 def begin_generation() -> None:

@@ -182,6 +182,8 @@ class Synchronizer:
         self._next_report = time.monotonic() + REPORT_SECONDS
         store.report_endpoints([(each.url, each.tip, each.trouble) for each in self.endpoints.all])
         store.report_incomplete(self._retries.stubborn())
+        if self.tip >= 0:
+            store.report_waiting(next((span.first for span in self._missing()), None))
 
     def _missing(self) -> list[Span]:
         return missing_spans(self.settings.start_height, self.tip, union(self.coverage, self._accepted))

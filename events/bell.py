@@ -5,7 +5,7 @@ import logging
 import psycopg
 from django.db import connection
 
-from blocks.connecting import connect
+from blocks.connecting import connect, connect_async
 
 logger = logging.getLogger(__name__)
 
@@ -38,4 +38,35 @@ class Bell:
     def close(self) -> None:
         if self._listener is not None:
             self._listener.close()
+            self._listener = None
+
+
+class AsyncBell:
+    """`Bell` for an event loop: whoever waits can be cancelled."""
+
+    def __init__(self, channel: str) -> None:
+        self._channel = channel
+        self._listener: psycopg.AsyncConnection | None = None
+
+    async def listen(self) -> None:
+        """See `Bell.listen`."""
+        if self._listener is not None and not self._listener.closed:
+            return
+        with connection.wrap_database_errors:
+            self._listener = await connect_async()
+            await self._listener.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(self._channel)))
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until the bell rings, `seconds` at most."""
+        assert self._listener is not None, "listen() comes first"
+        try:
+            async for _ in self._listener.notifies(timeout=seconds, stop_after=1):
+                pass
+        except psycopg.OperationalError as error:
+            logger.warning("Notification connection lost channel=%s error=%s", self._channel, error)
+            await self.close()
+
+    async def close(self) -> None:
+        if self._listener is not None:
+            await self._listener.close()
             self._listener = None

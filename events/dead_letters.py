@@ -13,6 +13,8 @@ from typing import Protocol
 from django.db import connection, transaction
 
 from events import outbox
+from events.copies import identify
+from events.queues import Delivery
 
 STATES = {
     "dead": "It could not be applied and waits for a person.",
@@ -58,14 +60,16 @@ class Letter:
 class DeadQueue(Protocol):
     """Where a queue back end keeps the letters themselves."""
 
-    def look_through(self, take: Callable[[str, str], bool], most: int | None = None) -> int: ...
+    @property
+    def receives(self) -> int: ...
+    def look_through(self, take: Callable[[Delivery], bool], most: int | None = None) -> int: ...
 
 
 class MainQueue(Protocol):
     """A queue back end that keeps letters, or has none to keep (None)."""
 
     def dead_letters(self) -> DeadQueue | None: ...
-    def send(self, messages: list[tuple[int, str]]) -> list[int]: ...
+    def send_back(self, message: Delivery) -> bool: ...
 
 
 open_queue: Callable[[], AbstractContextManager[MainQueue | None]] = nullcontext
@@ -115,24 +119,33 @@ def redrive(chosen: Collection[Letter], queue: MainQueue | None) -> int:
         _mark("redriven_at = now()", [], again)
     if queue is not None:
         for one in again:
-            if one.outbox_id is None and not queue.send([(one.id, body(one))]):
+            if one.outbox_id is None and not queue.send_back(Delivery("", body(one))):
                 raise Refused(f"SQS does not take dead letter {one.id} back; the log says why.")
         _take_out(queue, chosen)
     return len(again)
 
 
-def return_unrecorded(queue: MainQueue) -> int:
-    """Send back what lies in the dead-letter queue and was never recorded: its processors died of it, or were killed.
+def record_unfinished(queue: MainQueue, chain_id: str) -> None:
+    """Keep, as letters, what lies in the dead-letter queue and nobody recorded: processors died of it, or were killed.
 
-    Returns how many messages. Letters that are recorded stay. Raises `QueueUnavailable`.
+    The row that such a message is the copy of is left as it is: it is published again in its time, and need not be what
+    they died of. Raises `QueueUnavailable`.
     """
-    known = {one.queue_message_id for one in letters()}
-
-    def take(message_id: str, text: str) -> bool:
-        return message_id not in known and bool(queue.send([(0, text)]))
-
     dead = queue.dead_letters()
-    return 0 if dead is None else dead.look_through(take)
+    if dead is None:
+        return
+    known = {one.queue_message_id for one in letters()}
+    unknown: list[Delivery] = []
+
+    def look(message: Delivery) -> bool:
+        if message.id not in known:
+            unknown.append(message)
+        return False
+
+    dead.look_through(look)
+    reason = f"received {dead.receives} times and never finished: its processors died of it, or were stopped each time"
+    for message, copy in identify(unknown, chain_id).items():
+        outbox.keep_letter(message.id, copy.row, message.body, reason, dead.receives)
 
 
 def discard(one: Letter, reason: str, queue: MainQueue | None) -> None:
@@ -170,4 +183,4 @@ def _take_out(queue: MainQueue, chosen: Collection[Letter]) -> None:
     dead = queue.dead_letters()
     wanted = {one.queue_message_id for one in chosen}
     if dead is not None and wanted:
-        dead.look_through(lambda message_id, _: message_id in wanted, most=len(wanted))
+        dead.look_through(lambda message: message.id in wanted, most=len(wanted))

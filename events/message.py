@@ -125,8 +125,8 @@ _LARGEST_ROW = 6 * (MAX_TOKEN_BYTES + 2 * max(MAX_ADDRESS_BYTES, MAX_NAME_BYTES)
 class Packer:
     """Fills messages with movements and announcements in chain order, none longer than `max_bytes`."""
 
-    # Room for version, id, heights and the names of the tables.
-    _HEAD_BYTES = 256
+    # Room for version, id, heights and the names of the tables, and for what SQS counts beside the body (the label).
+    _HEAD_BYTES = 320
 
     def __init__(self, chain_id: str, max_bytes: int) -> None:
         self._chain_id = chain_id

@@ -2,7 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from blocks.fields import RawJSONField
 from events.grc20 import REASONS
@@ -32,6 +32,12 @@ class OutboxMessage(models.Model):
             models.Index(fields=["first_height"], name="outbox_pending_height", condition=Q(applied_at=None)),
             models.Index(fields=["id"], name="outbox_pending", condition=Q(applied_at=None, set_aside_at=None)),
             models.Index(fields=["applied_at"], name="outbox_applied"),
+            models.Index(
+                Coalesce("published_at", models.Value("-infinity"), output_field=models.DateTimeField()),
+                "id",
+                name="outbox_unpublished",
+                condition=Q(applied_at=None, set_aside_at=None),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -58,7 +64,15 @@ class RefusedEvent(models.Model):
             )
         ]
         indexes = [
-            models.Index(fields=["reason", "block_height", "tx_index", "event_index"], name="refused_event_reason")
+            models.Index(fields=["reason", "block_height", "tx_index", "event_index"], name="refused_event_reason"),
+            # Its hash is a fifth of a path, and of a length that every index row can take.
+            models.Index(
+                models.Func("emitter", models.Value(0), function="hashtextextended"),
+                "block_height",
+                "tx_index",
+                "event_index",
+                name="refused_event_emitter",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import Enum
 from hashlib import sha256
 
@@ -13,6 +12,14 @@ from events.message import Packed
 
 CHANNEL = "outbox"
 """PostgreSQL notification channel: rung, at commit, when messages were added."""
+
+PULSE = """
+SELECT (SELECT min(first_height) FROM outbox WHERE applied_at IS NULL) AS lowest_pending,
+       (SELECT max(applied_at) FROM outbox) AS applied_at, (SELECT max(id) FROM outbox) AS newest
+"""
+"""One row, for the statement of somebody who does not know this table: the lowest height of which something is not
+applied, null when all is; and for versions of answers when a message was last applied, and the newest message's id.
+It costs the ends of three indexes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +84,24 @@ def claim_unpublished(most: int, max_bytes: int, republish_after: float, skip: S
     Locked until the caller's transaction ends; ids in `skip` are passed over. A message that was published and is not
     applied `republish_after` seconds later is claimed again, so that a purged queue costs time, never data; the wait
     doubles each time, up to 16 times, so that processors that were away for a day do not find a queue full of copies.
+    What was never published comes first, then what was published longest ago: nobody waits for another's repetitions.
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "WITH claimed AS (SELECT id, body FROM outbox WHERE applied_at IS NULL AND set_aside_at IS NULL"
-            " AND id <> ALL(%s) AND (published_at IS NULL"
-            " OR published_at < now() - make_interval(secs => %s * power(2, least(publishes - 1, 4))))"
-            " ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)"
-            " SELECT id, body FROM (SELECT id, body, sum(length(body)) OVER (ORDER BY id) AS bytes FROM claimed) sized"
-            " WHERE bytes <= %s OR bytes = length(body)",
-            [list(skip), republish_after, most, max_bytes],
+            f"WITH claimed AS (SELECT id, body, {_PUBLISHED} AS published FROM outbox"  # noqa: S608  # our own constant
+            f" WHERE applied_at IS NULL AND set_aside_at IS NULL AND id <> ALL(%s)"
+            f" AND {_PUBLISHED} < now() - make_interval(secs => %s)"
+            f" AND {_PUBLISHED} < now() - make_interval(secs => %s * power(2, least(greatest(publishes - 1, 0), 4)))"
+            f" ORDER BY {_PUBLISHED}, id LIMIT %s FOR UPDATE SKIP LOCKED)"
+            " SELECT id, body FROM (SELECT *, sum(length(body)) OVER (ORDER BY published, id) AS bytes FROM claimed)"
+            " AS sized WHERE bytes <= %s OR bytes = length(body) ORDER BY published, id",
+            [list(skip), republish_after, republish_after, most, max_bytes],
         )
         return [Row(*row) for row in cursor.fetchall()]
+
+
+# As the index `outbox_unpublished` has it; never is longest ago.
+_PUBLISHED = "coalesce(published_at, '-infinity')"
 
 
 def mark_published(ids: Sequence[int]) -> None:
@@ -138,33 +151,40 @@ def mark_applied(ids: Sequence[int]) -> None:
         )
 
 
-def set_aside(queue_message_id: str, outbox_id: int | None, body: str, reason: str) -> bool:
-    """Keep a message that cannot be applied, with the reason, so that it holds up no other.
+def keep_letter(queue_message_id: str, outbox_id: int | None, body: str, reason: str, receives: int = 1) -> bool:
+    """Keep a message that was not applied, with the reason; it came `receives` times since it was kept last, if ever.
 
     `outbox_id`: the row that it is a copy of, to the letter. False when a person has discarded this very message.
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO set_aside_messages AS kept (queue_message_id, outbox_id, body, reason) VALUES (%s, %s, %s, %s)"
-            " ON CONFLICT (queue_message_id) DO UPDATE"
+            "INSERT INTO set_aside_messages AS kept (queue_message_id, outbox_id, body, reason, receives)"
+            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (queue_message_id) DO UPDATE"
             " SET body = excluded.body, reason = excluded.reason, received_at = excluded.received_at,"
-            " outbox_id = excluded.outbox_id, receives = kept.receives + 1, redriven_at = NULL"
+            " outbox_id = excluded.outbox_id, receives = kept.receives + excluded.receives, redriven_at = NULL"
             " RETURNING discarded_at IS NULL",
-            [queue_message_id, outbox_id, body, reason],
+            [queue_message_id, outbox_id, body, reason, receives],
         )
         wanted: bool = cursor.fetchone()[0]
-        if outbox_id is not None:
-            cursor.execute("UPDATE outbox SET set_aside_at = now() WHERE id = %s AND applied_at IS NULL", [outbox_id])
         return wanted
 
 
+def set_aside(queue_message_id: str, outbox_id: int | None, body: str, reason: str) -> bool:
+    """Keep a message that cannot be applied, and set its row aside, so that it holds up no other. See `keep_letter`."""
+    wanted = keep_letter(queue_message_id, outbox_id, body, reason)
+    if outbox_id is not None:
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE outbox SET set_aside_at = now() WHERE id = %s AND applied_at IS NULL", [outbox_id])
+    return wanted
+
+
 def redrive(ids: Sequence[int] | None = None) -> int:
-    """Give rows that were set aside to the processors once more, all of them or `ids`; returns how many."""
+    """Give rows that are not applied to the processors again, `ids` or all that were set aside; returns how many."""
+    which = "set_aside_at IS NOT NULL" if ids is None else "id = ANY(%s)"
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE outbox SET set_aside_at = NULL, published_at = NULL"
-            " WHERE set_aside_at IS NOT NULL AND applied_at IS NULL AND id = ANY(coalesce(%s::bigint[], ARRAY[id]))",
-            [None if ids is None else list(ids)],
+            f"UPDATE outbox SET set_aside_at = NULL, published_at = NULL WHERE applied_at IS NULL AND {which}",  # noqa: S608  # our own constants
+            [] if ids is None else [list(ids)],
         )
         redriven: int = cursor.rowcount
         cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
@@ -178,26 +198,6 @@ def depth() -> Depth:
             " FROM outbox WHERE applied_at IS NULL"
         )
         return Depth(*cursor.fetchone())
-
-
-@dataclass(frozen=True, slots=True)
-class Pulse:
-    """`lowest_pending`: the lowest height of which something is not applied, None when all is. The rest is for versions
-    of answers: when a message was last applied, and the newest message's id."""
-
-    lowest_pending: int | None
-    applied_at: datetime | None
-    newest: int | None
-
-
-def pulse() -> Pulse:
-    """The ends of three indexes, in one statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT (SELECT min(first_height) FROM outbox WHERE applied_at IS NULL),"
-            " (SELECT max(applied_at) FROM outbox), (SELECT max(id) FROM outbox)"
-        )
-        return Pulse(*cursor.fetchone())
 
 
 def prune(keep_hours: int) -> int:

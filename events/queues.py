@@ -17,19 +17,21 @@ BATCH = 10
 class Delivery:
     """A message as a processor gets it. `id`: the queue's own id, for people and for setting it aside.
 
-    `outbox_id`: the outbox row, where the queue knows it without reading the body.
+    `outbox_id`: the outbox row, where the queue knows it without reading the body. `label`: the row that it was sent
+    for, as somebody wrote beside the body, which proves nothing (`events.copies`).
     """
 
     id: str
     body: str
     outbox_id: int | None = None
+    label: int | None = None
 
 
 class Queue(Protocol):
     """Where processors get messages. Both back ends pass the same tests (tests/events/test_queues.py)."""
 
     def batch(self, wait_seconds: float) -> AbstractContextManager[Sequence[Delivery]]:
-        """Up to `BATCH` messages, waiting up to `wait_seconds` for the first; empty when there is none.
+        """Some messages, waiting up to `wait_seconds` for the first; empty when there is none.
 
         Inside the block a database transaction is open, which has passed `events.gate`. When the block ends without an
         exception, it is committed and the messages are acknowledged; with one, it is rolled back and they will be

@@ -12,6 +12,8 @@ from events import gate, sqs_queues
 from events.queues import BATCH, Delivery
 from events.sqs_client import BatchTooLong, QueueMissing, QueueUnavailable, SqsSettings, explained, open_client
 from events.sqs_dead_letters import SqsDeadLetters
+from events.sqs_messages import LABEL, as_delivery, as_entry
+from events.sqs_queues import DeadLetterTarget
 from events.sqs_visibility import kept_hidden
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ class SqsQueue:
         self._settings = settings
         self._client = open_client(settings.region)
         self._url = settings.url
-        self._dead: str | None = None
+        self._dead: DeadLetterTarget | None = None
         self._asked_for_dead = False
         self._left: set[str] = set()
 
@@ -42,12 +44,12 @@ class SqsQueue:
             self._url = sqs_queues.find_or_create(self._client, self._settings)
         return self._url
 
-    def dead_url(self) -> str | None:
-        """The URL of its dead-letter queue, by its redrive policy; None, and one warning line, when it has none."""
+    def dead_target(self) -> DeadLetterTarget | None:
+        """Where its dead letters go, by its redrive policy; None, and one warning line, when it has none."""
         if not self._asked_for_dead:
             url = self.url()
             with self._explained("ask"):
-                self._dead = sqs_queues.dead_url(self._client, url)
+                self._dead = sqs_queues.dead_target(self._client, url)
             self._asked_for_dead = True
             if self._dead is None:
                 logger.warning("SQS queue has no redrive policy: what cannot be applied is kept in the database only")
@@ -57,7 +59,7 @@ class SqsQueue:
     def batch(self, wait_seconds: float) -> Iterator[Sequence[Delivery]]:
         """See `events.queues.Queue`. Raises `QueueUnavailable` when SQS does not answer."""
         url, visibility = self.url(), self._settings.visibility_seconds
-        self.dead_url()
+        self.dead_target()
         # Receives are counted: what is received while the database is away would end as a dead letter for nothing.
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -67,6 +69,7 @@ class SqsQueue:
                 MaxNumberOfMessages=BATCH,
                 WaitTimeSeconds=min(20, round(wait_seconds)),
                 VisibilityTimeout=visibility,
+                MessageAttributeNames=[LABEL],
             )
         messages = answer.get("Messages", [])
         receipts = {message["MessageId"]: message["ReceiptHandle"] for message in messages}
@@ -74,13 +77,13 @@ class SqsQueue:
         hidden = kept_hidden(self._client, url, list(receipts.values()), visibility) if messages else nullcontext()
         with hidden, transaction.atomic(durable=True):
             gate.pass_through()
-            yield [Delivery(message["MessageId"], message["Body"]) for message in messages]
+            yield [as_delivery(message) for message in messages]
         if done := [receipt for message_id, receipt in receipts.items() if message_id not in self._left]:
             self._acknowledge(done)
 
     def leave(self, delivery: Delivery) -> None:
         """See `events.queues.Queue`: SQS gives it out again, and after `maxReceiveCount` times to the dead letters."""
-        if self.dead_url() is not None:
+        if self.dead_target() is not None:
             self._left.add(delivery.id)
 
     def _acknowledge(self, receipts: Sequence[str]) -> None:
@@ -98,7 +101,7 @@ class SqsQueue:
             logger.warning("SQS acknowledgement failed messages=%d code=%s", len(failed), failed[0]["Code"])
 
     def send(self, messages: Sequence[tuple[int, str]]) -> list[int]:
-        """Send up to `BATCH` (outbox id, body); returns the ids that the queue took.
+        """Send up to `BATCH` (outbox id, body), each labelled with its id; returns the ids that the queue took.
 
         One request, or more where a server takes less at once than AWS does. Entries that SQS refused are logged and
         not among the ids, so that only those are sent again. Raises `QueueUnavailable` when SQS does not answer.
@@ -112,10 +115,14 @@ class SqsQueue:
             return self.send(messages[:middle]) + self.send(messages[middle:])
 
     def _send(self, messages: Sequence[tuple[int, str]]) -> list[int]:
+        return self._post([as_entry(str(outbox_id), body, outbox_id) for outbox_id, body in messages])
+
+    def send_back(self, message: Delivery) -> bool:
+        """Send what came from this queue again, as it came; False when it was refused. Raises `QueueUnavailable`."""
+        return bool(self._post([as_entry("0", message.body, message.label)]))
+
+    def _post(self, entries: "list[SendMessageBatchRequestEntryTypeDef]") -> list[int]:
         url = self.url()
-        entries: list[SendMessageBatchRequestEntryTypeDef] = [
-            {"Id": str(outbox_id), "MessageBody": body} for outbox_id, body in messages
-        ]
         if sqs_queues.is_fifo(url):
             # A group of its own each, for no message waits for another; and never a duplicate to SQS, which would
             # swallow what is published again.
@@ -145,8 +152,8 @@ class SqsQueue:
 
     def dead_letters(self) -> SqsDeadLetters | None:
         """Its dead-letter queue; None when it has none. Raises `QueueUnavailable`."""
-        url = self.dead_url()
-        return None if url is None else SqsDeadLetters(self._client, url)
+        target = self.dead_target()
+        return None if target is None else SqsDeadLetters(self._client, target)
 
     def close(self) -> None:
         """Give back the connections; the next use opens new ones."""

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from events.queues import BATCH
+from events.queues import BATCH, Delivery
 from events.sqs_client import explained
+from events.sqs_messages import LABEL, as_delivery
+from events.sqs_queues import DeadLetterTarget
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
@@ -12,16 +14,20 @@ if TYPE_CHECKING:
 HIDDEN_SECONDS = 120
 """So long a message that was looked at is not given out again: a look through the whole queue must take less."""
 
-Take = Callable[[str, str], bool]
-"""Of a message's id and body: True takes it out of the queue for good, after whatever the callable did with it."""
+Take = Callable[[Delivery], bool]
+"""True takes a message out of the queue for good, after whatever the callable did with it."""
 
 
 class SqsDeadLetters:
-    """One dead-letter queue. Every method raises `QueueUnavailable` when SQS does not answer."""
+    """One dead-letter queue. Every method raises `QueueUnavailable` when SQS does not answer.
 
-    def __init__(self, client: "SQSClient", url: str) -> None:
+    `receives`: how often a message was given out before it came here.
+    """
+
+    def __init__(self, client: "SQSClient", target: DeadLetterTarget) -> None:
         self._client = client
-        self._url = url
+        self._url = target.url
+        self.receives = target.receives
 
     def look_through(self, take: Take, most: int | None = None) -> int:
         """Show every message to `take` once; returns how many it took. Stops early when that were `most`.
@@ -37,13 +43,14 @@ class SqsDeadLetters:
                         MaxNumberOfMessages=BATCH,
                         WaitTimeSeconds=1,
                         VisibilityTimeout=HIDDEN_SECONDS,
+                        MessageAttributeNames=[LABEL],
                     ).get("Messages", [])
                 fresh = [message for message in messages if message["MessageId"] not in seen]
                 if not fresh:
                     break
                 for message in fresh:
                     seen.add(message["MessageId"])
-                    if not take(message["MessageId"], message["Body"]):
+                    if not take(as_delivery(message)):
                         kept.append(message["ReceiptHandle"])
                         continue
                     with explained(f"SQS: cannot take messages out of {self._url}"):

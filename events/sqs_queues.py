@@ -1,6 +1,7 @@
 """Finding SQS queues, and making them: the queue itself and the dead-letter queue that its redrive policy names."""
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from events.sqs_client import QueueMissing, QueueUnavailable, SqsSettings, explained
@@ -40,16 +41,25 @@ def find_or_create(client: "SQSClient", settings: SqsSettings) -> str:
     return _create(client, settings.name, attributes)
 
 
-def dead_url(client: "SQSClient", url: str) -> str | None:
-    """The URL of the dead-letter queue that the queue at `url` has; None: it has none. Raises `QueueUnavailable`."""
+@dataclass(frozen=True, slots=True)
+class DeadLetterTarget:
+    """Where a queue's dead letters go, and after how many receives a message is one."""
+
+    url: str
+    receives: int
+
+
+def dead_target(client: "SQSClient", url: str) -> DeadLetterTarget | None:
+    """Where the dead letters of the queue at `url` go; None: nowhere. Raises `QueueUnavailable`."""
     with explained(f"SQS: cannot ask {url}"):
         answer = client.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
-    policy = answer.get("Attributes", {}).get("RedrivePolicy")
-    if not policy:
+    text = answer.get("Attributes", {}).get("RedrivePolicy")
+    if not text:
         return None
-    *_, account, name = json.loads(policy)["deadLetterTargetArn"].split(":")
+    policy = json.loads(text)
+    *_, account, name = policy["deadLetterTargetArn"].split(":")
     try:
-        return _find(client, name, account)
+        return DeadLetterTarget(_find(client, name, account), int(policy["maxReceiveCount"]))
     except QueueMissing:
         return None  # what went there would be lost
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from blocks import gaps
+from blocks import gaps, synchronizer
 from blocks.models import AcceptedGap, Block, Chain, IncompleteHeight, Transaction
 from blocks.plan import Span
 from replay.faults import Faults
@@ -43,6 +43,28 @@ def test_a_height_that_never_comes_can_be_accepted_and_the_synchronizer_then_end
     assert coverage() == [(0, 59), (61, 205)]
     assert gaps.open_gaps() == []
     assert "the server is newer than the chain" in call("gaps", "list")
+
+
+def test_the_lowest_height_that_is_waited_for_is_known_and_since_when(
+    recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synchronizer, "REPORT_SECONDS", 0.01)
+    faults = Faults(missing_transactions={60: -1, 70: -1})
+
+    def waiting() -> Any:
+        return Chain.objects.values_list("waiting_height", "waiting_since").get()
+
+    with ReplaySource(recording, faults=faults) as source, Sync(source.url) as running:
+        wait_until(lambda: running.gaps().keys() == {60, 70} and covered(205) and waiting()[0] == 60)
+        since = waiting()[1]
+        attempts = running.synchronizer._retries.attempts(Span(60, 60))
+        wait_until(lambda: running.synchronizer._retries.attempts(Span(60, 60)) > attempts)
+        assert waiting() == (60, since), "since when it became the lowest, however often it was asked for"
+        source.faults.missing_transactions = {70: -1}
+        wait_until(lambda: waiting()[0] == 70)
+        assert waiting()[1] > since
+        source.faults.missing_transactions = {}
+        wait_until(lambda: waiting()[0] is None)
 
 
 def test_an_accepted_gap_can_be_revoked_and_is_then_read(recording: Recording) -> None:

@@ -58,10 +58,10 @@ class BackEnd:
         """Messages in the dead-letter queue, or in the state of one with PostgreSQL."""
         if self.sqs is None:
             return outbox.depth().set_aside
-        url = self.sqs.dead_url()
-        assert url
+        target = self.sqs.dead_target()
+        assert target
         attributes = self.sqs._client.get_queue_attributes(
-            QueueUrl=url,
+            QueueUrl=target.url,
             AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
         )["Attributes"]
         return sum(map(int, attributes.values()))
@@ -208,7 +208,7 @@ def test_garbage_is_given_out_a_bounded_number_of_times_and_can_be_sent_back_or_
         }
         dead, seen = sqs.dead_letters(), list[str]()
         assert dead
-        assert dead.look_through(lambda message_id, body: bool(seen.append(body))) == 0  # type: ignore[func-returns-value]  # None is "leave it"
+        assert dead.look_through(lambda message: bool(seen.append(message.body))) == 0  # type: ignore[func-returns-value]  # None is "leave it"
         assert len(set(seen)) == len(seen) == 12, "each was shown once, and is there for others again"
         first, second, *_ = dead_letters.letters()
         deadletters("discard", str(second.id), "--reason", "no message")
@@ -219,8 +219,10 @@ def test_garbage_is_given_out_a_bounded_number_of_times_and_can_be_sent_back_or_
 
 
 @pytest.mark.sqs
-def test_what_processors_died_of_without_a_word_goes_back_to_the_queue(short: SqsSettings) -> None:
-    put(mint(5))
+def test_what_processors_died_of_without_a_word_is_recorded_when_somebody_looks_and_goes_back_to_the_queue(
+    short: SqsSettings,
+) -> None:
+    (row,) = put(mint(5))
     with closing(SqsQueue(short)) as sqs:
         back_end = BackEnd(sqs, sqs)
         back_end.publish()
@@ -232,9 +234,42 @@ def test_what_processors_died_of_without_a_word_goes_back_to_the_queue(short: Sq
 
         until(died, "the dead letter")
         assert states() == []
-        assert "1 more" in deadletters("redrive", "--all")
+        assert f"received {RECEIVES} times and never finished" in deadletters("list")
+        (one,) = dead_letters.letters()
+        assert (one.outbox_id, one.state, one.receives) == (row.id, "redriven", RECEIVES), "the row is published again"
+        assert "1 dead letters" in deadletters("list"), "it is recorded once"
+        assert "1 messages" in deadletters("redrive", "--all")
         assert back_end.in_dead_queue() == 0
+        back_end.publish()
         back_end.process_until(lambda: of() == {"g1a": 10}, "the message applied")
+        assert states() == ["applied"]
+
+
+@pytest.mark.sqs
+def test_a_list_without_sqs_is_what_is_recorded(short: SqsSettings, settings: Settings) -> None:
+    outbox.set_aside("m-1", None, "garbage", "why")
+    settings.SQS_QUEUE_NAME, settings.SQS_CREATE_QUEUE = "no-such-queue", False
+    err, out = StringIO(), StringIO()
+    call_command("deadletters", "list", stdout=out, stderr=err)
+    assert "garbage" not in out.getvalue()
+    assert "why" in out.getvalue()
+    assert "Only what is recorded is listed. There is no SQS queue 'no-such-queue'" in err.getvalue()
+
+
+@pytest.mark.sqs
+def test_a_row_of_which_nothing_can_be_read_is_known_by_the_label_of_its_copy(short: SqsSettings) -> None:
+    (row,) = put(mint(5))
+    OutboxMessage.objects.update(body="not even JSON")
+    with closing(SqsQueue(short)) as sqs:
+        back_end = BackEnd(sqs, sqs)
+        back_end.publish()
+        sqs.send([(row.id, "garbage that claims the row")])
+        back_end.let_them_die(2)
+        assert {(dead_letters.body(one), one.outbox_id) for one in dead_letters.letters()} == {
+            ("not even JSON", row.id),
+            ("garbage that claims the row", None),
+        }
+        assert outbox.depth() == outbox.Depth(pending=0, set_aside=1)
 
 
 @pytest.mark.sqs
@@ -256,13 +291,11 @@ def test_nothing_is_received_while_the_database_is_away(sqs_queue: SqsQueue, mon
 @pytest.mark.sqs
 def test_the_queue_is_made_with_a_dead_letter_queue_that_keeps_for_long(short: SqsSettings) -> None:
     with closing(SqsQueue(short)) as sqs:
-        dead = sqs.dead_url()
+        dead = sqs.dead_target()
         assert dead
-        assert dead.endswith(f"/{short.name}-dead")
-        asked = sqs._client.get_queue_attributes(QueueUrl=sqs.url(), AttributeNames=["RedrivePolicy"])
-        policy = json.loads(asked["Attributes"]["RedrivePolicy"])
-        assert int(policy["maxReceiveCount"]) == RECEIVES
-        kept = sqs._client.get_queue_attributes(QueueUrl=dead, AttributeNames=["MessageRetentionPeriod"])
+        assert dead.url.endswith(f"/{short.name}-dead")
+        assert dead.receives == RECEIVES
+        kept = sqs._client.get_queue_attributes(QueueUrl=dead.url, AttributeNames=["MessageRetentionPeriod"])
         assert kept["Attributes"]["MessageRetentionPeriod"] == "1209600"
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import cast
 
 import pytest
 from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from events import outbox, relay
@@ -122,6 +124,17 @@ def test_what_is_not_applied_in_time_is_published_again_and_what_is_applied_neve
     sender.batches = []
     publish_all(one)
     assert sender.sent == []
+
+
+def test_repetitions_starve_nobody_however_soon_they_are_due() -> None:
+    put_messages(25)
+    sender = Sender()
+    one = relay_to(sender, republish_after=1)
+    for _ in range(6):
+        one.publish_once()
+        OutboxMessage.objects.update(published_at=F("published_at") - timedelta(hours=1))  # all of them are due at once
+    assert sender.sent[:25] == everything(), "what was never published comes first"
+    assert set(Counter(sender.sent).values()) == {2, 3}, "then what was published longest ago"
 
 
 def test_a_batch_never_exceeds_what_sqs_takes_at_once() -> None:

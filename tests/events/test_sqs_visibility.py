@@ -50,14 +50,14 @@ def test_a_batch_that_takes_longer_than_the_visibility_is_given_to_nobody_else(
     Relay(queue, republish_after=3600, stop=threading.Event()).publish_once()
     seen_by_another: list[int] = []
 
-    def slow(messages: Any) -> int:
+    def slow(messages: Any, **how: Any) -> int:
         with closing(SqsQueue(short)) as other:
             deadline = time.monotonic() + 2.5 * VISIBILITY
             while time.monotonic() < deadline:
                 found = other._client.receive_message(QueueUrl=other.url(), WaitTimeSeconds=0, VisibilityTimeout=0)
                 seen_by_another.append(len(found.get("Messages", [])))
                 time.sleep(0.1)
-        return apply(messages)
+        return apply(messages, **how)
 
     monkeypatch.setattr(processor_module, "apply", slow)
     one = Processor(queue, lambda: CHAIN, threading.Event())
@@ -116,9 +116,9 @@ def test_a_renewal_that_fails_is_said_and_tried_again(
 def test_a_fifo_queue_works_and_takes_what_is_published_again(short: SqsSettings) -> None:
     with closing(SqsQueue(replace(short, name=f"{short.name}.fifo"))) as fifo:
         assert fifo.url().endswith(".fifo")
-        dead = fifo.dead_url()
+        dead = fifo.dead_target()
         assert dead
-        assert dead.endswith(f"/{short.name}-dead.fifo")
+        assert dead.url.endswith(f"/{short.name}-dead.fifo")
         put_messages(10)
         relay = Relay(fifo, republish_after=0, stop=threading.Event())
         for _ in range(2):
