@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from balances.flags import flags
-from balances.models import Account, Announcement, BalanceRow, Token, TokenTotals, TransferRow
+from balances.models import Account, Announcement, BalanceRow, Ranking, Token, TokenTotals, TransferRow
 from blocks.admin import transaction_link
 from blocks.read_only import (
     COUNTED_ROWS,
@@ -178,8 +178,8 @@ class BalanceAdmin(KeyedAdmin):
     """Balances; of one token, the largest first."""
 
     key_columns = ("token_id", "account_id")
-    list_display = ("place", "units", "token", "address")
-    list_select_related = ("token",)
+    list_display = ("place", "units", "token", "holder")
+    list_select_related = ("token", "account")
     fields = ("token", "account", "units")
     ordering = ("account_id", "token_id")
     search_help_text = "An address, or a token's id, key or realm."
@@ -190,12 +190,24 @@ class BalanceAdmin(KeyedAdmin):
             return rows.filter(account=account).order_by("token_id")
         tokens = tokens_of(term)
         if len(tokens) == 1:
-            return rows.filter(token=tokens[0]).order_by("-amount", "address")
+            return rows.filter(token=tokens[0], ranked_amount__isnull=False).order_by("-ranked_amount", "address")
         return rows.filter(token__in=tokens)
 
     @admin.display(description="amount")
     def units(self, row: BalanceRow) -> int:
         return int(row.amount)
+
+    @admin.display(description="account")
+    def holder(self, row: BalanceRow) -> str:
+        return row.account.address
+
+
+@admin.register(Ranking)
+class RankingAdmin(ReadOnlyAdmin):
+    """Whether the list of holders is level with the balances."""
+
+    list_display = ("state", "indexed_height", "passed_at", "pass_seconds")
+    ordering = ("id",)
 
 
 def totals_of(token: Token) -> TokenTotals:

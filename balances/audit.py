@@ -28,16 +28,20 @@ ORDER BY tokens.path, kind LIMIT {SHOWN}
 """  # noqa: S608  # our own constants
 
 _BALANCES = f"""
-SELECT tokens.path, accounts.address, amount, right_amount
+SELECT tokens.path, accounts.address, kind, kept, added_up
 FROM ({sums.BALANCES.format(tokens="true")}) AS found
+CROSS JOIN LATERAL (VALUES
+    ('balance', amount, right_amount), ('movements', transfers, right_transfers)
+) AS pairs (kind, kept, added_up)
 LEFT JOIN tokens ON tokens.id = token_id LEFT JOIN accounts ON accounts.id = account_id
-WHERE amount <> right_amount ORDER BY tokens.path, accounts.address LIMIT {SHOWN}
+WHERE kept <> added_up ORDER BY tokens.path, accounts.address, kind LIMIT {SHOWN}
 """  # noqa: S608  # our own constants
 
 # What was applied beyond the indexed height is taken off again: there, the incoming half may be the one that waits.
 _NEGATIVE = f"""
-SELECT tokens.path, held.address, held.amount - later.amount AS amount
-FROM balances AS held JOIN tokens ON tokens.id = held.token_id CROSS JOIN LATERAL (
+SELECT tokens.path, accounts.address, held.amount - later.amount AS amount
+FROM balances AS held JOIN tokens ON tokens.id = held.token_id JOIN accounts ON accounts.id = held.account_id
+CROSS JOIN LATERAL (
     SELECT coalesce(sum(amount), 0) AS amount FROM (
         SELECT amount FROM transfers
         WHERE to_account_id = held.account_id AND token_id = held.token_id AND block_height > %(indexed)s
@@ -46,7 +50,23 @@ FROM balances AS held JOIN tokens ON tokens.id = held.token_id CROSS JOIN LATERA
         WHERE from_account_id = held.account_id AND token_id = held.token_id AND block_height > %(indexed)s
     ) AS sides
 ) AS later
-WHERE held.amount < 0 AND held.amount < later.amount ORDER BY tokens.path, held.address LIMIT {SHOWN}
+WHERE held.amount < 0 AND held.amount < later.amount ORDER BY tokens.path, accounts.address LIMIT {SHOWN}
+"""  # noqa: S608  # our own constants
+
+# Only when it is said to be level: while a backfill goes on, the list of holders follows later.
+_RANKING = f"""
+SELECT tokens.path, accounts.address, coalesce(ranked_amount, 0), amount
+FROM balances JOIN tokens ON tokens.id = token_id JOIN accounts ON accounts.id = account_id
+WHERE NOT EXISTS (SELECT FROM ranking WHERE state <> 'level')
+AND (ranked_amount IS DISTINCT FROM amount OR balances.address IS DISTINCT FROM accounts.address)
+ORDER BY tokens.path, accounts.address LIMIT {SHOWN}
+"""  # noqa: S608  # our own constants
+
+_CHECKPOINTS = f"""
+SELECT tokens.path, accounts.address, balance, right_balance
+FROM ({sums.CHECKPOINTS}) AS found
+LEFT JOIN tokens ON tokens.id = token_id LEFT JOIN accounts ON accounts.id = account_id
+ORDER BY tokens.path, accounts.address, block_height LIMIT {SHOWN}
 """  # noqa: S608  # our own constants
 
 _COUNTS = """
@@ -60,7 +80,9 @@ class Break:
     """Two numbers that should be one. `address` is empty where it is about the token as a whole. Raw units.
 
     `kind`: supply (sum of balances against minted − burned), minted, burned, transfers, holders (kept against added
-    up), negative (at the indexed height, against 0), balance (kept against the sum of its transfers).
+    up), negative (at the indexed height, against 0), ranking (its place in the list of holders against the balance),
+    balance and movements (sum and number of its transfers, kept against added up), checkpoint (what was held at a
+    height of the past, kept against added up; without an address: by nobody, which is the supply with a minus).
     """
 
     kind: str
@@ -92,10 +114,18 @@ def audit(*, deep: bool) -> Audit:
             breaks.append(Break(kind, path or "", "", int(kept), int(added_up)))
         cursor.execute(_NEGATIVE, {"indexed": progress.indexed})
         breaks += [Break("negative", path, address, int(amount), 0) for path, address, amount in cursor.fetchall()]
+        cursor.execute(_RANKING)
+        breaks += [
+            Break("ranking", path, address, int(ranked), int(amount))
+            for path, address, ranked, amount in cursor.fetchall()
+        ]
         if deep:
             cursor.execute(_BALANCES)
-            for path, address, amount, right in cursor.fetchall():
-                breaks.append(Break("balance", path or "", address or "", int(amount), int(right)))
+            for path, address, kind, kept, right in cursor.fetchall():
+                breaks.append(Break(kind, path or "", address or "", int(kept), int(right)))
+            cursor.execute(_CHECKPOINTS)
+            for path, address, kept, right in cursor.fetchall():
+                breaks.append(Break("checkpoint", path or "", address or "", int(kept or 0), int(right or 0)))
         cursor.execute(_COUNTS)
         tokens, balances, transfers = cursor.fetchone()
     return Audit(breaks, progress, tokens, balances, int(transfers), deep)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from django.db import connection
 
-from balances import names
-from balances.moves import MOVE
+from balances import checkpoints, names
+from balances.moves import MOVE_AND_RANK
 from blocks.copying import copy_rows
 from events.deriving import Derived
 from events.grc20 import Movement, NewToken, split_token
@@ -61,7 +61,7 @@ WHERE (was.token_id, was.from_account_id, was.to_account_id, was.amount)
 
 _COUNT = """
 SELECT count(*) FILTER (WHERE was_token IS NULL), count(*) FILTER (WHERE is_token IS NULL),
-       count(*) FILTER (WHERE was_token IS NOT NULL AND is_token IS NOT NULL)
+       count(*) FILTER (WHERE was_token IS NOT NULL AND is_token IS NOT NULL), min(block_height)
 FROM differing
 """
 
@@ -88,7 +88,7 @@ WITH moves (token_id, from_account_id, to_account_id, amount, number) AS (
     SELECT was_token, was_from, was_to, -was_amount, -1 FROM differing WHERE was_token IS NOT NULL
     UNION ALL SELECT is_token, is_from, is_to, is_amount, 1 FROM differing WHERE is_token IS NOT NULL
 ),
-{MOVE}"""  # noqa: S608  # both parts are constants of ours
+{MOVE_AND_RANK}"""  # noqa: S608  # both parts are constants of ours
 
 # An account whose last transfer of a token went has never held it. Accounts themselves stay: an address is no claim.
 _FORGET_BALANCES = """
@@ -167,7 +167,7 @@ class Correction:
             cursor.execute(_ACCOUNTS)
             cursor.execute(_DIFFERING, [self.first, self.last])
             cursor.execute(_COUNT)
-            added, removed, changed = cursor.fetchone()
+            added, removed, changed, lowest = cursor.fetchone()
             cursor.execute("SELECT was_token FROM differing UNION SELECT is_token FROM differing")
             concerned = {row[0] for row in cursor.fetchall()} - {None}
             for statement, expected in ((_REMOVE, removed), (_CHANGE, changed), (_ADD, added)):
@@ -175,6 +175,8 @@ class Correction:
                 if cursor.rowcount != expected:
                     raise Disturbed(f"transfers of heights {self.first} to {self.last} are being written by others")
             cursor.execute(_MOVE)
+            if lowest is not None:
+                checkpoints.forget(lowest)
             announcements, named = names.correct(self.first, self.last, self._announced, columns[0])
             if removed or changed or announcements:
                 touched = sorted(concerned | named)

@@ -27,8 +27,8 @@ class Token(models.Model):
         # Constraints rather than unique=True, which would make a second index, for LIKE.
         constraints = [models.UniqueConstraint(fields=["path"], name="token_path_unique")]
         indexes = [
-            models.Index(fields=["key"], name="token_key"),
-            models.Index(fields=["realm"], name="token_realm"),
+            models.Index(fields=["key", "path"], name="token_key"),
+            models.Index(fields=["realm", "path"], name="token_realm"),
         ]
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class Announcement(models.Model):
     block_height = models.BigIntegerField()
     tx_index = models.IntegerField()
     event_index = models.IntegerField()
-    token = models.ForeignKey(Token, models.DO_NOTHING, db_constraint=False)
+    token = models.ForeignKey(Token, models.DO_NOTHING, db_constraint=False, db_index=False)
     name = models.TextField()
     symbol = models.TextField()
     decimals = models.SmallIntegerField()
@@ -70,6 +70,7 @@ class Announcement(models.Model):
                 fields=["block_height", "tx_index", "event_index"], name="announcement_position_unique"
             )
         ]
+        indexes = [models.Index(fields=["token", "block_height", "tx_index", "event_index"], name="announcement_token")]
 
     def __str__(self) -> str:
         return f"NewToken at {self.block_height}/{self.tx_index}/{self.event_index}"
@@ -154,22 +155,35 @@ class BalanceColumns(models.Model):
     token = models.ForeignKey(Token, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
     account = models.ForeignKey(Account, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
     amount = models.DecimalField(max_digits=78, decimal_places=0)
-    address = models.TextField(db_collation="C", help_text="The account's address again: holders are ordered by it.")
+    transfers = models.BigIntegerField(db_default=0, help_text="Of this token, from or to this account.")
+    ranked_amount = models.DecimalField(
+        max_digits=78, decimal_places=0, null=True, help_text="Where the list of holders has it; null: not yet."
+    )
+    address = models.TextField(  # noqa: DJ001  # no text at all is not an empty ledger key
+        db_collation="C", null=True, help_text="The account's address again: holders are ordered by it. null: not yet."
+    )
 
     class Meta:
         abstract = True
 
 
 class Balance(BalanceColumns):
-    """What an account holds of a token: the sum of its transfers, never clamped, so it may be negative for a while."""
+    """What an account holds of a token: the sum of its transfers, never clamped, so it may be negative for a while.
+
+    No index holds `amount`, so that a change of it touches the row alone (PostgreSQL's heap-only tuples).
+    """
 
     pk = models.CompositePrimaryKey("account_id", "token_id")
 
     class Meta:
         db_table = "balances"
         indexes = [
-            models.Index(fields=["token", "-amount", "address"], name="balance_holders"),
-            models.Index(fields=["token", "account"], name="balance_negative", condition=Q(amount__lt=0)),
+            models.Index(
+                fields=["token", "-ranked_amount", "address"],
+                name="balance_holders",
+                condition=Q(ranked_amount__isnull=False),
+            ),
+            models.Index(fields=["token", "account"], name="balance_token", condition=Q(ranked_amount__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -189,3 +203,88 @@ class BalanceRow(BalanceColumns):
 
     def __str__(self) -> str:
         return self.key
+
+
+class CheckpointWalk(models.Model):
+    """How far checkpoints are made (`balances/checkpoints.py`); one row, none before the first walk."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    height = models.BigIntegerField(help_text="Marks up to here count; movements up to here are counted.")
+    claimed = models.BigIntegerField(help_text="Up to here somebody may be counting: what is applied below is late.")
+    stale = models.BooleanField(help_text="Marks above the height wait to be deleted.")
+
+    class Meta:
+        db_table = "checkpoint_walk"
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="checkpoint_walk_is_one")]
+
+    def __str__(self) -> str:
+        return f"checkpoints up to height {self.height}"
+
+
+class CheckpointCount(models.Model):
+    """How often an account moved since its last mark, or what is more; `due` when that is enough for another."""
+
+    account_id = models.BigIntegerField(primary_key=True)
+    movements = models.BigIntegerField()
+    due = models.BooleanField()
+
+    class Meta:
+        db_table = "checkpoint_counts"
+        indexes = [models.Index(fields=["account_id"], name="checkpoint_due", condition=Q(due=True))]
+
+    def __str__(self) -> str:
+        return f"{self.movements} movements of account {self.account_id}"
+
+
+class CheckpointMark(models.Model):
+    """A height as of which the balances of an account are known; account 0 is nobody, the empty side of a transfer."""
+
+    pk = models.CompositePrimaryKey("account_id", "block_height")
+    account_id = models.BigIntegerField()
+    block_height = models.BigIntegerField()
+
+    class Meta:
+        db_table = "checkpoint_marks"
+
+    def __str__(self) -> str:
+        return f"mark of account {self.account_id} at {self.block_height}"
+
+
+class BalanceCheckpoint(models.Model):
+    """What an account held at a mark of its own of a token that it moved since the mark before."""
+
+    pk = models.CompositePrimaryKey("account_id", "token_id", "block_height")
+    account_id = models.BigIntegerField()
+    token_id = models.IntegerField()
+    block_height = models.BigIntegerField()
+    balance = models.DecimalField(max_digits=78, decimal_places=0)
+
+    class Meta:
+        db_table = "balance_checkpoints"
+
+    def __str__(self) -> str:
+        return f"balance of account {self.account_id} of token {self.token_id} at {self.block_height}"
+
+
+class Ranking(models.Model):
+    """Whether the list of holders (`Balance.ranked_amount`) is level with the balances; one row, none while it is."""
+
+    class State(models.TextChoices):
+        LEVEL = "level", "every balance is where it belongs"
+        BEHIND = "behind", "balances moved and the list did not follow"
+        PASSING = "passing", "being brought up to date"
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    state = models.CharField(max_length=8, choices=State.choices)
+    indexed_height = models.BigIntegerField(help_text="Everything up to here is in the list, unless it is level.")
+    passed_at = models.DateTimeField(help_text="When it was last up to date, or being brought so.")
+    pass_seconds = models.FloatField(db_default=0, help_text="How long that took.")
+
+    class Meta:
+        db_table = "ranking"
+        verbose_name = "ranking of holders"
+        verbose_name_plural = "ranking of holders"
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="ranking_is_one")]
+
+    def __str__(self) -> str:
+        return f"holders: {self.state}"

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, close_old_connections, transaction
 
+from balances import checkpoints, ranking
 from balances.apply import apply
+from balances.progress import ring
 from events import outbox
-from events.message import Message, MessageInvalid, decode
+from events.copies import identify
+from events.message import Message, MessageInvalid
 from events.outbox import Standing
-from events.queues import Delivery, Queue
+from events.queues import BATCH, Delivery, Queue
 from events.sqs import QueueUnavailable
 
 logger = logging.getLogger(__name__)
@@ -50,8 +53,10 @@ class Processor:
                     outbox.prune(self.keep_hours)
                     next_prune = time.monotonic() + PRUNE_SECONDS
                 found = self.process_batch(1.0 if until_applied else self.wait_seconds)
+                done = until_applied and not found and outbox.depth().pending == 0
+                ranking.catch_up(self.stop, ranking.NOW if done else ranking.BUSY if found else ranking.IDLE)
                 self._say(None)
-                if until_applied and not found and outbox.depth().pending == 0:
+                if done:
                     return
             except (QueueUnavailable, OperationalError, InterfaceError) as error:
                 self._say(error)
@@ -67,11 +72,17 @@ class Processor:
             good = self._understand(deliveries, self.chain_id() or "")
             try:
                 with transaction.atomic():
-                    transfers = apply(good.values())
+                    # Their rows in the outbox were not marked, so only a correction can have been before them.
+                    transfers = apply(good.values(), new=True)
             except (DataError, IntegrityError):
-                # One message holds something the database refuses: find it, so that it stops no other.
+                # Something is there already, or one message holds what the database refuses: it stops no other.
                 good, transfers = self._apply_one_by_one(good)
+            if good:
+                checkpoints.notice(min(message.first_height for message in good.values()))
             outbox.mark_applied([message.id for message in good.values()])
+            if len(deliveries) < BATCH:
+                # Nothing waits behind these. A backfill rings no bell: transactions that do so commit one by one.
+                ring()
         # Only now is it committed.
         self.messages += len(good)
         self.transfers += transfers
@@ -80,42 +91,21 @@ class Processor:
 
     def _understand(self, deliveries: Sequence[Delivery], chain_id: str) -> dict[Delivery, Message]:
         """The messages that wait to be applied; what cannot be understood or believed is set aside with the reason."""
-        read: dict[Delivery, Message | MessageInvalid] = {}
-        for delivery in deliveries:
-            try:
-                read[delivery] = decode(delivery.body, chain_id)
-            except MessageInvalid as invalid:
-                read[delivery] = invalid
-        standings = self._standings(read)
         good = {}
-        for delivery, said in read.items():
-            standing = standings.get(delivery)
-            if standing is Standing.APPLIED:
+        for delivery, copy in identify(deliveries, chain_id).items():
+            said = copy.said
+            if copy.standing is Standing.APPLIED:
                 continue
             if isinstance(said, MessageInvalid):
                 # A row is only set aside by its own words, not by a message that claims its number.
-                row = said.outbox_id if standing is Standing.PENDING else delivery.outbox_id
-                self._set_aside(delivery, str(said), row)
-            elif standing is Standing.PENDING:
+                self._set_aside(delivery, str(said), copy.row)
+            elif copy.standing is Standing.PENDING:
                 good[delivery] = said
-            elif standing is Standing.DIFFERENT:
-                self._set_aside(delivery, f"it is not what the outbox holds as message {said.id}", delivery.outbox_id)
-            elif standing is Standing.ABSENT:
+            elif copy.standing is Standing.DIFFERENT:
+                self._set_aside(delivery, f"it is not what the outbox holds as message {said.id}", copy.row)
+            elif copy.standing is Standing.ABSENT:
                 logger.warning("Message passed over: it is not in the outbox id=%s outbox_id=%d", delivery.id, said.id)
         return good
-
-    def _standings(self, read: dict[Delivery, Message | MessageInvalid]) -> dict[Delivery, Standing]:
-        found: dict[Delivery, Standing] = {}
-        asked: dict[Delivery, int] = {}
-        for delivery, said in read.items():
-            outbox_id = said.outbox_id if isinstance(said, MessageInvalid) else said.id
-            if delivery.outbox_id is not None:
-                # It was read from the row itself, which is locked: only its number can be another's.
-                found[delivery] = Standing.PENDING if outbox_id == delivery.outbox_id else Standing.DIFFERENT
-            elif outbox_id is not None:
-                asked[delivery] = outbox_id
-        answers = outbox.standings([(outbox_id, delivery.body) for delivery, outbox_id in asked.items()])
-        return found | dict(zip(asked, answers, strict=True))
 
     def _apply_one_by_one(self, good: dict[Delivery, Message]) -> tuple[dict[Delivery, Message], int]:
         applied, transfers = {}, 0

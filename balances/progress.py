@@ -1,21 +1,30 @@
 """How far every answer is true: the indexed height, read in the same database snapshot as the rows."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from django.db import connection
 
 from events import outbox
 
+APPLIED = "applied"
+"""PostgreSQL notification channel: rung, at commit, when transfers were applied and no backlog of them was left."""
+
 # Accepted gaps count as indexed; how many heights they leave out is told beside.
-_COVERAGE = """
-SELECT chain_id, start_height, tip, upper(coverage) - 1,
-       (SELECT upper(part) - 1 FROM unnest(coverage + accepted) AS part WHERE part @> start_height),
-       (SELECT coalesce(sum(upper(part) - lower(part)), 0)::bigint FROM unnest(accepted - coverage) AS part),
-       first_block_hash, lower(coverage), generation, pg_current_snapshot()::text
+PROGRESS = f"""
+SELECT chain_id, start_height, tip, upper(coverage) - 1 AS highest,
+       (SELECT upper(part) - 1 FROM unnest(coverage + accepted) AS part WHERE part @> start_height) AS contiguous,
+       (SELECT coalesce(sum(upper(part) - lower(part)), 0)::bigint FROM unnest(accepted - coverage) AS part) AS accepted,
+       first_block_hash, lower(coverage) AS lowest, generation,
+       CASE WHEN pg_is_in_recovery() THEN clock_timestamp()::text ELSE pg_current_snapshot()::text END AS snapshot,
+       pulse.lowest_pending, pulse.applied_at::text AS applied_at, pulse.newest,
+       (SELECT indexed_height FROM ranking WHERE state <> 'level') AS ranked
 FROM chain, (
-    SELECT coalesce(range_agg(int8range(first_height, last_height, '[]')), '{}') AS accepted FROM accepted_gaps
-) AS gaps
-"""
+    SELECT coalesce(range_agg(int8range(first_height, last_height, '[]')), '{{}}') AS accepted FROM accepted_gaps
+) AS gaps, ({outbox.PULSE}) AS pulse
+"""  # noqa: S608  # our own constant
+"""What `progress_of` reads: one row, or none while nothing is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +34,8 @@ class Progress:
     `indexed`: every block up to here is stored and every transfer in them applied. `up_to`: nothing above here is in;
     larger than `indexed` only while there are gaps, or windows being applied in parallel. `contiguous`: stored without
     a gap. `tip`: the highest the source said it has. `accepted`: heights left out because a person accepted the gap.
+    `ranked`: as `indexed`, for the list of holders by amount (`balances/ranking.py`), which a backfill leaves behind.
+    `generation`: how often rows of heights that were indexed before were corrected.
     `version`: what else tells one state of the rows from another; two snapshots that are equal in everything hold the
     same rows.
     """
@@ -35,26 +46,57 @@ class Progress:
     contiguous: int
     tip: int
     accepted: int = 0
+    ranked: int = -1
+    generation: int = 0
     version: tuple[object, ...] = field(default=(), repr=False, compare=False)
+
+    def of_holders(self) -> "Progress":
+        """As the list of holders has it."""
+        return replace(self, indexed=self.ranked)
+
+
+def ring() -> None:
+    """Say, at the commit of the caller's transaction, that transfers were applied."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, '')", [APPLIED])
 
 
 def read_progress() -> Progress:
-    """The state of the index in the caller's snapshot; two small look-ups, whatever the size of the tables."""
+    """The state of the index in the caller's snapshot; one small statement, whatever the size of the tables."""
     with connection.cursor() as cursor:
-        cursor.execute(_COVERAGE)
-        row = cursor.fetchone()
+        cursor.execute(PROGRESS)
+        return progress_of(cursor.fetchone())
+
+
+def progress_of(row: Sequence[Any] | None) -> Progress:
+    """What the row of `PROGRESS` says."""
     if row is None:
         return Progress(None, -1, -1, -1, -1)
-    chain_id, start, tip, highest, contiguous, accepted, *chain_version, snapshot = row
+    (
+        chain_id,
+        start,
+        tip,
+        highest,
+        contiguous,
+        accepted,
+        *chain_version,
+        generation,
+        snapshot,
+        pending,
+        applied_at,
+        newest,
+        ranked,
+    ) = row
     contiguous = -1 if contiguous is None else contiguous
-    pulse = outbox.pulse()
-    indexed = contiguous if pulse.lowest_pending is None else min(contiguous, pulse.lowest_pending - 1)
+    indexed = contiguous if pending is None else min(contiguous, pending - 1)
     # Below the start nothing was ever looked at, so nothing is claimed of it.
     indexed = indexed if indexed >= start else -1
     up_to = max(-1 if highest is None else highest, indexed)
-    version = (start, *chain_version, pulse.applied_at, pulse.newest)
-    if indexed != up_to or pulse.applied_at is None:
-        # While heights are missing or wait to be applied, rows change and the heights need not. Without the outbox's
-        # word (it is pruned) a repair could not be told either. Then any commit at all makes a new version.
+    version = (start, *chain_version, generation, applied_at, newest)
+    if indexed != up_to or applied_at is None or ranked is not None:
+        # While heights are missing or wait to be applied, or holders to be ranked, rows change and the heights need
+        # not. Without the outbox's word (it is pruned) a repair could not be told either. Then any commit at all makes
+        # a new version. A replica does not know which transactions are under way, so there each moment is a version.
         version = (*version, snapshot)
-    return Progress(chain_id, indexed, up_to, contiguous, tip, accepted, version)
+    ranked = indexed if ranked is None else min(indexed, ranked)
+    return Progress(chain_id, indexed, up_to, contiguous, tip, accepted, ranked, generation, version)

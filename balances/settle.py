@@ -14,7 +14,8 @@ from events import gate
 _FIND_BALANCES = """
 DROP TABLE IF EXISTS pg_temp.wrong_balances;
 CREATE TEMPORARY TABLE wrong_balances AS
-SELECT token_id, account_id, right_amount - amount AS amount FROM ({found}) AS found
+SELECT token_id, account_id, right_amount - amount AS amount, right_transfers - transfers AS transfers
+FROM ({found}) AS found
 """
 
 _FIND_TOTALS = """
@@ -27,11 +28,15 @@ FROM ({found}) AS found WHERE NOT {agree}
 
 _BALANCES = """
 WITH changed AS (
-    INSERT INTO balances AS held (token_id, account_id, amount, address)
-    SELECT wrong.token_id, wrong.account_id, wrong.amount, accounts.address
+    INSERT INTO balances AS held (token_id, account_id, amount, transfers, ranked_amount, address)
+    SELECT wrong.token_id, wrong.account_id, wrong.amount, wrong.transfers, wrong.amount, accounts.address
     FROM wrong_balances AS wrong JOIN accounts ON accounts.id = wrong.account_id
     ORDER BY wrong.account_id, wrong.token_id
-    ON CONFLICT (token_id, account_id) DO UPDATE SET amount = held.amount + excluded.amount
+    ON CONFLICT (token_id, account_id) DO UPDATE SET
+        amount = held.amount + excluded.amount,
+        transfers = held.transfers + excluded.transfers,
+        ranked_amount = held.amount + excluded.amount,
+        address = excluded.address
     RETURNING token_id, account_id, amount
 )
 UPDATE token_totals AS totals SET holders = totals.holders + more.holders FROM (

@@ -38,15 +38,35 @@ class Statements:
         return execute(sql, params, many, context)
 
 
+class Measured(Processor):
+    """A processor that notes how much it did, and when it had done the last of it."""
+
+    batches = 0
+    statements = 0
+    applied_at = 0.0
+
+    def process_batch(self, wait_seconds: float) -> int:
+        counted = Statements()
+        with connection.execute_wrapper(counted):
+            found = super().process_batch(wait_seconds)
+        if found:
+            self.batches += 1
+            self.statements += counted.number
+            self.applied_at = time.perf_counter()
+        return found
+
+
 def process() -> dict[str, float]:
-    statements = Statements()
-    processor = Processor(wiring.queue(), lambda: read_progress().chain_id, threading.Event())
-    with connection.execute_wrapper(statements), counted_requests() as requests:
+    processor = Measured(wiring.queue(), lambda: read_progress().chain_id, threading.Event())
+    started = time.perf_counter()
+    with counted_requests() as requests:
         processor.run(until_applied=True)
     return {
+        "seconds": processor.applied_at - started,
+        "and_ranked_seconds": time.perf_counter() - started,
         "transfers": processor.transfers,
-        "messages": processor.messages,
-        "statements": statements.number,
+        "batches": processor.batches,
+        "statements": processor.statements,
         "requests": len(requests),
     }
 

@@ -1,9 +1,10 @@
 """The benchmarks' PostgreSQL: embedded, apart from every other, with the defaults of the server."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,25 +15,41 @@ from indexer_project import embedded_postgres
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = (
     "blocks, transactions, chain, accepted_gaps, incomplete_heights, endpoint_states, outbox, refused_events,"
-    " set_aside_messages, tokens, token_totals, announcements, accounts, transfers, balances"
+    " set_aside_messages, tokens, token_totals, announcements, accounts, transfers, balances, ranking,"
+    " checkpoint_walk, checkpoint_counts, checkpoint_marks, balance_checkpoints"
 )
 
 
 @contextmanager
-def database(name: str) -> Iterator[str]:
-    """A migrated, empty database; its URL. DATABASE_URL, when set, is used instead: its tables are emptied."""
+def database(name: str, server: Mapping[str, str] | None = None, *, emptied: bool = True) -> Iterator[str]:
+    """A migrated database, empty unless told not to; its URL. `server`: its settings, where they are not the defaults.
+
+    DATABASE_URL, when set, is used instead, with its server as it is.
+    """
     url = os.environ.get("DATABASE_URL")
     folder = ROOT / ".data" / f"benchmark-{name}"
     if not url:
+        if server:
+            # In a process of its own, with whose end the server stops: some settings are read at its start only.
+            setting = multiprocessing.get_context("spawn").Process(target=_set, args=(folder, server))
+            setting.start()
+            setting.join()
         url = embedded_postgres.start(folder)
     environment = {**os.environ, "DATABASE_URL": url}
     subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity=0"], cwd=ROOT, env=environment, check=True)
-    empty(url)
+    if emptied:
+        empty(url)
     try:
         yield url
     finally:
         if not os.environ.get("DATABASE_URL"):
             embedded_postgres.stop(folder)
+
+
+def _set(folder: Path, server: Mapping[str, str]) -> None:
+    with psycopg.connect(embedded_postgres.start(folder), autocommit=True) as connection:
+        for setting, value in server.items():
+            connection.execute(f"ALTER SYSTEM SET {setting} = '{value}'")
 
 
 def empty(url: str) -> None:

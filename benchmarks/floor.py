@@ -36,11 +36,12 @@ def run() -> dict[str, float]:
                 copy.write(rendered)
             connection.execute("INSERT INTO transfers SELECT * FROM floor")
             connection.execute(
-                "INSERT INTO balances AS held (token_id, account_id, amount, address)"
-                " SELECT token_id, account_id, sum(amount), (SELECT address FROM accounts WHERE id = account_id) FROM"
+                "INSERT INTO balances AS held (token_id, account_id, amount, transfers)"
+                " SELECT token_id, account_id, sum(amount), count(*) FROM"
                 " (SELECT token_id, to_account_id AS account_id, amount FROM floor UNION ALL"
                 " SELECT token_id, from_account_id, -amount FROM floor) AS sides GROUP BY token_id, account_id"
-                " ON CONFLICT (token_id, account_id) DO UPDATE SET amount = held.amount + excluded.amount"
+                " ON CONFLICT (token_id, account_id) DO UPDATE SET amount = held.amount + excluded.amount,"
+                " transfers = held.transfers + excluded.transfers"
             )
             connection.execute(
                 "UPDATE token_totals SET transfers = transfers + number FROM"

@@ -10,9 +10,9 @@ from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from pytest_django import DjangoDbBlocker, Settings
+from pytest_django import DjangoDbBlocker
 
-from balances.models import Account, BalanceRow, Token, TransferRow
+from balances.models import Account, BalanceRow, Ranking, Token, TransferRow
 from blocks.models import AcceptedGap, Block, Chain, EndpointState, IncompleteHeight, TransactionRow
 from blocks.read_only import BoundedPaginator
 from events.models import OutboxMessage, RefusedEvent, SetAsideMessage
@@ -30,6 +30,7 @@ MODELS = (
     EndpointState,
     IncompleteHeight,
     OutboxMessage,
+    Ranking,
     RefusedEvent,
     SetAsideMessage,
     Token,
@@ -61,15 +62,9 @@ def chain(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
             IncompleteHeight.objects.create(height=900, reason="no", attempts=5, asked_at="2026-01-01T00:00:00Z")
             EndpointState.objects.create(url="http://a/", tip=-1, trouble="<b>", seen_at="2026-01-01T00:00:00Z")
             SetAsideMessage.objects.create(queue_message_id="m-1", outbox_id=7, body="\u2028{", reason="<b>no</b>")
+            Ranking.objects.create(state="level", indexed_height=7, passed_at="2026-01-01T00:00:00Z")
             yield recording
             transaction.set_rollback(True)
-
-
-@pytest.fixture(autouse=True)
-def _static_files_are_elsewhere(settings: Settings) -> None:
-    """Each test client would list every static file there is, and warn that none were collected."""
-    settings.STATIC_ROOT = None
-    settings.WHITENOISE_USE_FINDERS = False
 
 
 @pytest.fixture

@@ -29,10 +29,12 @@ held AS (
     FROM balances GROUP BY token_id
 ),
 sides AS (
-    SELECT token_id, account_id, sum(amount) AS amount FROM (
-        SELECT token_id, to_account_id AS account_id, amount FROM transfers WHERE to_account_id IS NOT NULL
+    SELECT token_id, account_id, sum(amount) AS amount, count(DISTINCT place) AS transfers FROM (
+        SELECT token_id, to_account_id AS account_id, amount, (block_height, tx_index, event_index) AS place
+        FROM transfers WHERE to_account_id IS NOT NULL
         UNION ALL
-        SELECT token_id, from_account_id, -amount FROM transfers WHERE from_account_id IS NOT NULL
+        SELECT token_id, from_account_id, -amount, (block_height, tx_index, event_index)
+        FROM transfers WHERE from_account_id IS NOT NULL
     ) AS both_sides GROUP BY token_id, account_id
 )
 SELECT 'token', token_id, totals.minted, totals.burned, totals.transfers, totals.holders,
@@ -41,8 +43,15 @@ FROM token_totals AS totals FULL JOIN moved USING (token_id) FULL JOIN held USIN
 WHERE (totals.minted, totals.burned, totals.transfers, totals.holders, totals.minted - totals.burned)
       IS DISTINCT FROM (moved.minted, moved.burned, moved.transfers, held.holders, held.amount)
 UNION ALL
-SELECT 'account', token_id, account_id, balances.amount, sides.amount, NULL, NULL, NULL, NULL, NULL, NULL
-FROM balances FULL JOIN sides USING (token_id, account_id) WHERE balances.amount IS DISTINCT FROM sides.amount
+SELECT 'account', token_id, account_id, held.amount, held.transfers, sides.amount, sides.transfers,
+       NULL, NULL, NULL, NULL
+FROM balances AS held FULL JOIN sides USING (token_id, account_id)
+WHERE (held.amount, held.transfers) IS DISTINCT FROM (sides.amount, sides.transfers)
+UNION ALL
+SELECT 'ranking', token_id, account_id, ranked_amount, amount, NULL, NULL, NULL, NULL, NULL, NULL
+FROM balances JOIN accounts ON accounts.id = account_id
+WHERE (ranked_amount, balances.address) IS DISTINCT FROM (amount, accounts.address)
+AND NOT EXISTS (SELECT FROM ranking WHERE state <> 'level')
 """
 
 
@@ -95,7 +104,7 @@ def apply_all() -> Processor:
 
 def balances() -> dict[tuple[str, str], int]:
     """What is held, by (token, address); accounts with nothing are left out."""
-    rows = Balance.objects.values_list("token__path", "address", "amount")
+    rows = Balance.objects.values_list("token__path", "account__address", "amount")
     return {(token, address): int(amount) for token, address, amount in rows if amount}
 
 

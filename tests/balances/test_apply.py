@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from balances import ranking
 from balances.apply import apply
 from balances.models import Account, Balance, Token, TokenTotals, Transfer
 from tests.balances.ledger import added_up, balances, expect_conserved, messages, of
@@ -199,7 +200,9 @@ def test_a_message_without_rows_is_applied_as_nothing() -> None:
     assert not Balance.objects.exists()
 
 
-def test_the_number_of_statements_does_not_depend_on_the_size_of_a_batch() -> None:
+def test_the_number_of_statements_does_not_depend_on_the_size_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "AT_ONCE", 2_000)
+
     def statements(first_height: int, message_count: int, size: int) -> int:
         def rows(height: int) -> list[Row]:
             return [Row(height, 0, n, f"g1{height}-{n}", f"g1{n % 7}", 1, f"r/{height}") for n in range(size)]
@@ -209,4 +212,6 @@ def test_the_number_of_statements_does_not_depend_on_the_size_of_a_batch() -> No
             apply(batch)
         return len(captured)
 
-    assert statements(100, 1, 1) == statements(200, 10, 300) <= 9
+    assert statements(100, 1, 1) == statements(200, 10, 150) <= 9
+    statements(300, 10, 250)  # leaves the list of holders behind, and says so once
+    assert statements(400, 10, 250) == statements(500, 10, 500) <= 10

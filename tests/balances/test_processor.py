@@ -16,6 +16,7 @@ from balances.models import Balance, Transfer
 from balances.processor import Processor
 from balances.progress import read_progress
 from events import outbox
+from events.message import decode
 from events.models import OutboxMessage, SetAsideMessage
 from events.postgres_queue import PostgresQueue
 from events.queues import Delivery
@@ -242,10 +243,10 @@ def test_a_message_that_the_database_refuses_is_set_aside_and_others_are_applied
 ) -> None:
     rows = put(mint(1), mint(2), mint(3))
 
-    def refuse(messages: Any) -> int:
+    def refuse(messages: Any, **how: Any) -> int:
         if any(message.id == rows[1].id for message in messages):
             raise DataError("out of range")
-        return apply(messages)
+        return apply(messages, **how)
 
     monkeypatch.setattr(processor_module, "apply", refuse)
     one = apply_all()
@@ -262,7 +263,7 @@ def test_an_error_that_is_not_the_messages_fault_sets_nothing_aside_and_counts_n
 ) -> None:
     (row,) = put(mint(1))
 
-    def fail(messages: Any) -> int:
+    def fail(messages: Any, **how: Any) -> int:
         raise error
 
     monkeypatch.setattr(processor_module, "apply", fail)
@@ -320,9 +321,9 @@ def test_a_stop_finishes_the_batch_in_hand_and_begins_no_other(monkeypatch: pyte
     queue = PostgresQueue()
     one = processor(queue)
 
-    def stop_within(messages: Any) -> int:
+    def stop_within(messages: Any, **how: Any) -> int:
         one.stop.set()
-        return apply(messages)
+        return apply(messages, **how)
 
     monkeypatch.setattr(processor_module, "apply", stop_within)
     one.run()
@@ -350,3 +351,14 @@ def test_messages_applied_long_ago_are_pruned_while_it_runs() -> None:
     with closing(PostgresQueue()) as queue:
         Processor(queue, lambda: CHAIN, threading.Event(), keep_hours=1).run(until_applied=True)
     assert list(OutboxMessage.objects.values_list("id", flat=True)) == [young]
+
+
+def test_what_a_correction_has_written_before_its_message_was_applied_counts_once() -> None:
+    (row,) = put([*mint(1), *mint(2)])
+    with transaction.atomic():
+        apply([decode(row.body, CHAIN)])  # as `reparse` does for heights whose message waits
+    put(mint(3))
+    one = apply_all()
+    assert (one.messages, of()) == (2, {"g1a": 30})
+    assert not SetAsideMessage.objects.exists()
+    expect_conserved()

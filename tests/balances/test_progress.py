@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
 
 def progress(indexed: int, up_to: int, contiguous: int) -> Progress:
-    return Progress(CHAIN, indexed=indexed, up_to=up_to, contiguous=contiguous, tip=1_000_000)
+    return Progress(CHAIN, indexed=indexed, up_to=up_to, contiguous=contiguous, tip=1_000_000, ranked=indexed)
 
 
 def mint(height: int) -> list[Row]:

@@ -80,7 +80,10 @@ BALANCE = "account_id = (SELECT id FROM accounts WHERE address = 'g1b') AND toke
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
-        (f"UPDATE balances SET amount = amount + 1 WHERE {BALANCE}", [Break("supply", TOKEN, "", 96, 95)]),
+        (
+            f"UPDATE balances SET amount = amount + 1, ranked_amount = ranked_amount + 1 WHERE {BALANCE}",
+            [Break("supply", TOKEN, "", 96, 95)],
+        ),
         (
             "UPDATE token_totals SET minted = minted + 1 WHERE token_id = FOO",
             [Break("minted", TOKEN, "", 101, 100), Break("supply", TOKEN, "", 95, 96)],
@@ -124,12 +127,29 @@ def test_each_sum_that_differs_is_told_with_both_numbers(statement: str, expecte
 
 def test_two_balances_that_make_up_for_each_other_are_found_by_looking_deep() -> None:
     small_ledger()
-    sql(f"UPDATE balances SET amount = amount + 1 WHERE {BALANCE}")
-    sql(f"UPDATE balances SET amount = amount - 1 WHERE {BALANCE.replace('g1b', 'g1a')}")
+    sql(f"UPDATE balances SET amount = amount + 1, ranked_amount = ranked_amount + 1 WHERE {BALANCE}")
+    other = BALANCE.replace("g1b", "g1a")
+    sql(f"UPDATE balances SET amount = amount - 1, ranked_amount = ranked_amount - 1 WHERE {other}")
     assert broken() == []
     assert broken(deep=True) == [Break("balance", TOKEN, "g1a", 69, 70), Break("balance", TOKEN, "g1b", 26, 25)]
     with pytest.raises(CommandError):
         command("--deep")
+
+
+def test_a_miscounted_account_is_found_by_looking_deep() -> None:
+    small_ledger()
+    sql(f"UPDATE balances SET transfers = transfers + 1 WHERE {BALANCE}")
+    assert broken() == []
+    (found,) = broken(deep=True)
+    assert (found.kind, found.address, found.found - found.expected) == ("movements", "g1b", 1)
+
+
+def test_a_holder_in_the_wrong_place_is_told_unless_the_list_is_said_to_be_behind() -> None:
+    small_ledger()
+    sql(f"UPDATE balances SET ranked_amount = 7 WHERE {BALANCE}")
+    assert broken() == [Break("ranking", TOKEN, "g1b", 7, 25)]
+    sql("INSERT INTO ranking VALUES (1, 'behind', 2, now(), 0)")
+    assert broken() == []
 
 
 def test_balances_and_totals_of_a_token_that_is_not_there_are_told() -> None:

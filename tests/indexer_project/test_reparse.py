@@ -22,6 +22,8 @@ from blocks.models import Chain, Transaction
 from events import gate, outbox
 from events.models import OutboxMessage, RefusedEvent, SetAsideMessage
 from events.postgres_queue import PostgresQueue
+from events.relay import Relay
+from events.sqs import SqsQueue
 from indexer_project import reparse as reparse_module
 from replay.recording import Recording
 from tests.balances.ledger import balances, drain, expect_conserved
@@ -35,9 +37,9 @@ pytestmark = [pytest.mark.db, pytest.mark.django_db]
 NOBODY = ["gno.land/p/nobody/grc20"]
 
 
-def reparse(*arguments: str) -> str:
+def reparse(*arguments: str, patience: int = 1) -> str:
     out = StringIO()
-    call_command("reparse", *arguments, "--patience", "1", stdout=out)
+    call_command("reparse", *arguments, "--patience", str(patience), stdout=out)
     return out.getvalue()
 
 
@@ -301,8 +303,16 @@ def in_thread(pool: ThreadPoolExecutor, work: Callable[[], Any]) -> Any:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_runs_beside_a_synchronizer_and_processors(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reparse_module, "BATCH_HEIGHTS", 5)
+@pytest.mark.parametrize("back_end", ["postgres", pytest.param("sqs", marks=pytest.mark.sqs)])
+def test_it_runs_beside_a_synchronizer_and_processors(
+    back_end: str, request: pytest.FixtureRequest, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sqs = request.getfixturevalue("sqs_settings") if back_end == "sqs" else None
+    step = 15 if sqs else 3  # a relay, and a queue in between, make everything slower
+    monkeypatch.setattr(reparse_module, "BATCH_HEIGHTS", step + 2)
+    if sqs:
+        with closing(SqsQueue(sqs)) as made:
+            made.dead_target()
     chain = recorded("gnotest-1")
     settings.GRC20_LIBRARY_PATHS = NOBODY
     store_heights(chain, 0, 150)
@@ -311,19 +321,25 @@ def test_it_runs_beside_a_synchronizer_and_processors(settings: Settings, monkey
     stop = threading.Event()
 
     def synchronize() -> None:
-        for first in range(151, chain.heights[-1] + 1, 3):
+        for first in range(151, chain.heights[-1] + 1, step):
             with transaction.atomic():
-                store_heights(chain, first, min(first + 2, chain.heights[-1]))
+                store_heights(chain, first, min(first + step - 1, chain.heights[-1]))
 
     def process() -> None:
-        with closing(PostgresQueue(batch_size=random.Random(1).randrange(1, 3))) as queue:
+        small = PostgresQueue(batch_size=random.Random(1).randrange(1, 3))
+        with closing(SqsQueue(sqs) if sqs else small) as queue:
             Processor(queue, lambda: read_progress().chain_id, stop, wait_seconds=0.05).run()
 
-    with ThreadPoolExecutor(3) as pool:
-        processors = [in_thread(pool, process) for _ in range(2)]
+    def publish() -> None:
+        assert sqs
+        with closing(SqsQueue(sqs)) as queue:
+            Relay(queue, 1, stop).run()
+
+    with ThreadPoolExecutor(4) as pool:
+        processors = [in_thread(pool, work) for work in (process, process, *([publish] if sqs else []))]
         synchronizer = in_thread(pool, synchronize)
         try:
-            reparse()
+            reparse(patience=30)  # a relay holds its rows for as long as SQS takes
             synchronizer.result(60)
             until(lambda: outbox.depth().pending == 0, "everything applied")
         finally:

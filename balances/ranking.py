@@ -1,0 +1,125 @@
+"""The list of holders, largest first: brought up to date at once with few transfers, in the background with many.
+
+An index ordered by amount has to follow every change of a balance, which costs twice what the change itself does. So
+a large batch (a backfill) changes the balances alone, and says so; every processor with nothing else to do, and one of
+them now and then while there is, passes over the balances and puts those that moved in their place. Until then answers
+from the list say up to which height it is true. Hand-written SQL lives here.
+"""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+
+from balances.models import Ranking
+from balances.progress import read_progress
+from events import gate
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 20_000
+"""Transfers in one batch up to which the list follows in the same database transaction: less than ten full messages."""
+
+CHUNK_PAGES = 500
+"""Pages of the table, about 40,000 balances, that one transaction of a pass looks at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When the next pass may begin: passes take `share` of the time at most, and pause for `seconds` at least."""
+
+    share: float
+    seconds: float
+
+
+BUSY = Pace(0.1, 60.0)
+"""With a backlog: answers from the list grow older, and the backlog is what makes them."""
+IDLE = Pace(0.5, 0.0)
+NOW = Pace(1.0, 0.0)
+
+_LOCK = 0x676E6F, 3
+
+_DUE = """
+SELECT now() >= passed_at + make_interval(secs => greatest(pass_seconds * (1 / %s - 1), %s))
+FROM ranking WHERE state <> 'level'
+"""
+
+_FALL_BEHIND = """
+INSERT INTO ranking AS known (id, state, indexed_height, passed_at) VALUES (1, 'behind', %s, now())
+ON CONFLICT (id) DO UPDATE SET state = 'behind',
+    indexed_height = CASE known.state WHEN 'level' THEN excluded.indexed_height ELSE known.indexed_height END,
+    passed_at = CASE known.state WHEN 'level' THEN excluded.passed_at ELSE known.passed_at END
+WHERE known.state <> 'behind'
+"""
+
+_PAGES = "SELECT pg_relation_size('balances') / current_setting('block_size')::int"
+
+# The table from end to end, page by page. What moves to a page that was passed already moves because somebody applies
+# it, who ranks it himself or says that the list is behind. Rows are locked in the order in which whoever applies does.
+_RANK = """
+WITH moved AS MATERIALIZED (
+    SELECT account_id, token_id FROM balances
+    WHERE ctid >= %(first)s::tid AND ctid < %(after)s::tid AND ranked_amount IS DISTINCT FROM amount
+    ORDER BY account_id, token_id FOR UPDATE
+)
+UPDATE balances SET ranked_amount = amount,
+    address = coalesce(address, (SELECT accounts.address FROM accounts WHERE accounts.id = balances.account_id))
+FROM moved WHERE balances.account_id = moved.account_id AND balances.token_id = moved.token_id
+AND ctid >= %(first)s::tid AND ctid < %(after)s::tid
+"""
+
+
+def fall_behind() -> None:
+    """Say that the caller's transaction, which has passed the gate, changes balances and not their list."""
+    with connection.cursor() as cursor:
+        # Looked at first: the row would be a lock that every processor waits for.
+        cursor.execute("SELECT state FROM ranking")
+        if cursor.fetchone() == (Ranking.State.BEHIND,):
+            return
+        cursor.execute(_FALL_BEHIND, [read_progress().indexed])
+
+
+def catch_up(stop: threading.Event, pace: Pace, lock_seconds: float = 10.0) -> bool:
+    """Bring the list up to date if it is behind, one caller at a time; whether it did.
+
+    Ends early when `stop` is set; the next pass begins anew. Raises Django's `OperationalError` when the processors
+    cannot be stopped for a moment.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE, [pace.share, pace.seconds])
+        if cursor.fetchone() != (True,):
+            return False
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", _LOCK)
+        if not cursor.fetchone()[0]:
+            return False
+        try:
+            return _pass(stop, lock_seconds)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", _LOCK)
+
+
+def _pass(stop: threading.Event, lock_seconds: float) -> bool:
+    started = time.monotonic()
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Who applies now is waited for: what he moves is seen. Who begins later and leaves the list behind says so.
+        gate.close(lock_seconds)
+        indexed = read_progress().indexed
+        cursor.execute("UPDATE ranking SET state = 'passing' WHERE state <> 'level'")
+    ranked = 0
+    with connection.cursor() as cursor:
+        cursor.execute(_PAGES)
+        for page in range(0, cursor.fetchone()[0], CHUNK_PAGES):
+            if stop.is_set():
+                return False
+            cursor.execute(_RANK, {"first": f"({page},0)", "after": f"({page + CHUNK_PAGES},0)"})
+            ranked += cursor.rowcount
+        seconds = time.monotonic() - started
+        cursor.execute(
+            "UPDATE ranking SET state = CASE state WHEN 'passing' THEN 'level' ELSE state END, indexed_height = %s,"
+            " passed_at = now(), pass_seconds = %s",
+            [indexed, seconds],
+        )
+    logger.info("Holders ranked balances=%d seconds=%.1f", ranked, seconds)
+    return True

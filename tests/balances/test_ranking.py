@@ -1,0 +1,183 @@
+"""The list of holders: level with the balances, or honest about how far it is."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from django.db import OperationalError, connection, transaction
+
+from balances import ranking
+from balances.apply import apply
+from balances.models import Balance, Ranking
+from balances.progress import read_progress
+from events import gate
+from events.postgres_queue import PostgresQueue
+from tests.balances.ledger import drain, expect_conserved, messages, processor, put, start_chain
+from tests.events.making import Row
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "AT_ONCE", 3)
+    monkeypatch.setattr(ranking, "CHUNK_PAGES", 1)
+
+
+@pytest.fixture(autouse=True)
+def chain() -> None:
+    start_chain([(0, 100)])
+
+
+def movements(height: int, number: int) -> list[Row]:
+    """Mints to `number` accounts, whose amounts differ by height."""
+    return [Row(height, 0, event, "", f"g1{event}", height * 10 + event) for event in range(number)]
+
+
+def moved(rows: list[Row]) -> None:
+    """Apply `rows` as one message, in a transaction of its own."""
+    with transaction.atomic():
+        apply(messages(rows))
+
+
+def state() -> str:
+    row = Ranking.objects.first()
+    return "level" if row is None else row.state
+
+
+def ranked() -> list[tuple[str | None, int | None]]:
+    rows = Balance.objects.order_by("account_id").values_list("address", "ranked_amount")
+    return [(address, None if amount is None else int(amount)) for address, amount in rows]
+
+
+def never() -> threading.Event:
+    return threading.Event()
+
+
+def test_few_transfers_are_ranked_in_the_same_transaction() -> None:
+    moved(movements(1, 3))
+    assert (state(), ranked()) == ("level", [("g10", 10), ("g11", 11), ("g12", 12)])
+
+
+def test_many_transfers_leave_the_list_behind_and_say_how_far_it_is_true() -> None:
+    put(movements(5, 2))
+    with closing(PostgresQueue()) as queue:
+        one = processor(queue)
+        drain(lambda: one.process_batch(0))
+        put(movements(9, 5))
+        assert read_progress().indexed == 8
+        drain(lambda: one.process_batch(0))
+    seen = read_progress()
+    assert (state(), seen.indexed, seen.ranked) == ("behind", 100, 8)
+    assert ranked() == [("g10", 50), ("g11", 51), (None, None), (None, None), (None, None)]
+
+
+def test_a_pass_makes_the_list_level_and_a_second_one_is_not_needed() -> None:
+    moved(movements(9, 5))
+    assert ranking.catch_up(never(), ranking.NOW)
+    assert (state(), ranked()) == ("level", [(f"g1{n}", 90 + n) for n in range(5)])
+    assert read_progress().ranked == read_progress().indexed == 100
+    assert not ranking.catch_up(never(), ranking.NOW)
+    expect_conserved()
+
+
+def test_few_transfers_while_the_list_is_behind_are_ranked_and_it_stays_behind() -> None:
+    moved(movements(1, 5))
+    moved(movements(2, 1))
+    assert state() == "behind"
+    assert ranked()[:2] == [("g10", 30), (None, None)]
+
+
+def test_a_batch_that_begins_during_a_pass_keeps_the_list_behind() -> None:
+    moved(movements(1, 5))
+
+    class Once:
+        """Applies a large batch after the pass has begun; stands for a processor beside it."""
+
+        done = False
+
+        def is_set(self) -> bool:
+            if not self.done:
+                self.done = True
+                moved(movements(2, 5))
+            return False
+
+    assert ranking.catch_up(Once(), ranking.NOW)  # type: ignore[arg-type]  # all that a pass asks of an event
+    assert state() == "behind", "what was moved in between may have been passed already"
+    assert ranking.catch_up(never(), ranking.NOW)
+    assert state() == "level"
+    expect_conserved()
+
+
+def test_a_pass_that_was_stopped_is_begun_anew() -> None:
+    moved(movements(1, 5))
+    stop = threading.Event()
+    stop.set()
+    assert not ranking.catch_up(stop, ranking.NOW)
+    assert state() == "passing"
+    assert ranking.catch_up(never(), ranking.NOW)
+    assert state() == "level"
+
+
+def test_a_pass_waits_for_whoever_applies_and_gives_up_with_an_error_in_time() -> None:
+    moved(movements(1, 5))
+    applying, finish = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            gate.pass_through()
+            applying.set()
+            finish.wait(20)
+        connection.close()
+
+    other = threading.Thread(target=hold)
+    other.start()
+    assert applying.wait(20)
+    try:
+        with pytest.raises(OperationalError):
+            ranking.catch_up(never(), ranking.NOW, lock_seconds=0.1)
+    finally:
+        finish.set()
+        other.join(20)
+    assert state() == "behind"
+
+
+@pytest.fixture
+def another_pass() -> Iterator[None]:
+    """Somebody else is passing over the balances."""
+    begun, finish = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s, %s)", ranking._LOCK)
+        begun.set()
+        finish.wait(20)
+        connection.close()
+
+    other = threading.Thread(target=hold)
+    other.start()
+    assert begun.wait(20)
+    yield
+    finish.set()
+    other.join(20)
+
+
+@pytest.mark.usefixtures("another_pass")
+def test_one_passes_at_a_time() -> None:
+    moved(movements(1, 5))
+    assert not ranking.catch_up(never(), ranking.NOW)
+
+
+def test_with_a_backlog_the_next_pass_waits() -> None:
+    moved(movements(1, 5))
+    assert not ranking.catch_up(never(), ranking.BUSY)
+    assert ranking.catch_up(never(), ranking.IDLE)
+
+
+def test_a_processor_with_nothing_left_to_do_ranks() -> None:
+    put(movements(1, 5), movements(2, 5))
+    with closing(PostgresQueue()) as queue:
+        processor(queue).run(until_applied=True)
+    assert state() == "level"
+    expect_conserved()
