@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from blocks.models import Chain
 from events import dead_letters
 from events.dead_letters import Letter
 from events.sqs import QueueUnavailable
@@ -48,6 +49,11 @@ class Command(IndexerCommand):
             raise CommandError(str(trouble)) from None
 
     def _list(self, *, everything: bool) -> None:
+        try:
+            with wiring.dead_letter_queue() as queue:
+                self._record_unfinished(queue)
+        except QueueUnavailable as trouble:
+            self.stderr.write(f"Only what is recorded is listed. {trouble}")
         found = dead_letters.letters() if everything else dead_letters.letters("dead", "redriven")
         for one in found:
             received = f"{one.received_at:%Y-%m-%d %H:%M:%S}"
@@ -76,11 +82,17 @@ class Command(IndexerCommand):
                 again = dead_letters.redrive([dead_letters.letter(letter_id)], queue)
                 self.stdout.write(f"{again} messages are tried again." if again else "It is applied already.")
                 return
-            # Those that are applied have nothing left but their copies in the queue of dead letters.
-            again = dead_letters.redrive(dead_letters.letters("dead", "applied"), queue)
+            self._record_unfinished(queue)
+            # Those that are applied have nothing left but their copies in the queue of dead letters; what went back to
+            # the queue as it came is on its way.
+            found = dead_letters.letters("dead", "redriven", "applied")
+            again = dead_letters.redrive([o for o in found if o.state != "redriven" or o.outbox_id is not None], queue)
             self.stdout.write(f"{again} messages are tried again.")
-            if queue is not None and (returned := dead_letters.return_unrecorded(queue)):
-                self.stdout.write(f"{returned} more, of which nothing was recorded, go back to the queue.")
+
+    def _record_unfinished(self, queue: dead_letters.MainQueue | None) -> None:
+        if queue is not None:
+            chain_id = Chain.objects.values_list("chain_id", flat=True).first()
+            dead_letters.record_unfinished(queue, chain_id or "")
 
 
 def _what(one: Letter) -> str:

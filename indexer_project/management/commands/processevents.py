@@ -1,5 +1,8 @@
-"""`manage.py processevents`: an Event Processor; start as many as you like."""
+"""`manage.py processevents`: an Event Processor, with a walker; start as many as you like."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -7,6 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from balances.processor import Processor
 from balances.progress import read_progress
+from balances.walker import Walker
 from events import outbox
 from events.sqs import QueueUnavailable
 from indexer_project import wiring
@@ -33,10 +37,12 @@ class Command(IndexerCommand):
             queue = wiring.queue()
         except QueueUnavailable as error:
             raise CommandError(str(error)) from None
+        ended = threading.Event()
+        stop = stop_on_signals(ended.set)
         processor = Processor(
             queue,
             lambda: read_progress().chain_id,
-            stop_on_signals(),
+            stop,
             wait_seconds=settings.QUEUE_WAIT_SECONDS,
             keep_hours=settings.OUTBOX_KEEP_HOURS,
         )
@@ -45,9 +51,24 @@ class Command(IndexerCommand):
         except MetricsPortTaken as error:
             raise CommandError(str(error)) from None
         try:
-            processor.run(until_applied=until_applied)
+            with _beside(Walker(ended)):
+                processor.run(until_applied=until_applied)
         finally:
             queue.close()
+        if until_applied:
+            Walker(stop).finish()
         self.stdout.write(f"Applied {processor.transfers} transfers in {processor.messages} messages.")
         if until_applied and (left := outbox.depth().set_aside):
             raise CommandError(f"{left} messages are set aside: see manage.py deadletters list.")
+
+
+@contextmanager
+def _beside(walker: Walker) -> Iterator[None]:
+    """The walker in a thread beside the block."""
+    thread = threading.Thread(target=walker.run, name="walker")
+    thread.start()
+    try:
+        yield
+    finally:
+        walker.stop.set()
+        thread.join()

@@ -1,16 +1,16 @@
 """`manage.py status [--json]`: how far everything is."""
 
 import json
-from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandParser
 
+from balances.api.snapshots import snapshot
+from balances.status import Missing, read_status
 from events.sqs import QueueUnavailable
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
-from indexer_project.status import read_status
 
 
 class Command(IndexerCommand):
@@ -24,7 +24,7 @@ class Command(IndexerCommand):
         parser.add_argument("--json", action="store_true", help="for programs")
 
     def handle(self, *, json: bool, **options: Any) -> None:
-        shown: dict[str, Any] = asdict(read_status()) | {"queue": settings.QUEUE, "queue_depth": self._queue_depth()}
+        shown = _shown() | {"queue": settings.QUEUE, "queue_depth": self._queue_depth()}
         if json:
             self.stdout.write(_dump(shown))
             return
@@ -46,6 +46,32 @@ class Command(IndexerCommand):
         except QueueUnavailable as error:
             self.stderr.write(str(error))
             return None
+
+
+def _shown() -> dict[str, Any]:
+    with snapshot() as seen:
+        status = read_status(seen.progress)
+    return {
+        "chain_id": seen.progress.chain_id,
+        "tip": seen.progress.tip,
+        "stored_blocks": status.stored_blocks,
+        "contiguous": seen.progress.contiguous,
+        "indexed": seen.progress.indexed,
+        "lag": status.lag,
+        "gap_heights": status.missing.heights,
+        "accepted_heights": status.accepted.heights,
+        "gaps": _first(status.missing),
+        "accepted_gaps": _first(status.accepted),
+        "endpoints": [{"url": each.url, "tip": each.tip, "trouble": each.trouble} for each in status.endpoints],
+        "outbox_pending": status.backlog.pending,
+        "outbox_set_aside": status.backlog.set_aside,
+        "outbox_unpublished": status.backlog.unpublished,
+    }
+
+
+def _first(missing: Missing) -> list[dict[str, Any]]:
+    """The first few: `manage.py gaps list` has all."""
+    return [{"first": gap.span.first, "last": gap.span.last, "reason": gap.reason} for gap in missing.first]
 
 
 def _dump(shown: dict[str, Any]) -> str:

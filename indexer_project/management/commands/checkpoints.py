@@ -1,0 +1,33 @@
+"""`manage.py checkpoints [--forget-from HEIGHT]`: how far balances of the past are prepared; or have that done again."""
+
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from balances import checkpoints
+from balances.models import CheckpointWalk
+from balances.progress import read_progress
+from indexer_project.commands import IndexerCommand
+
+
+class Command(IndexerCommand):
+    help = "Say up to which height checkpoints are made, or have those from a height on made anew by the processors."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--forget-from",
+            type=int,
+            metavar="HEIGHT",
+            help="do not use them from this height on; answers stay right, and are slower until they are made anew",
+        )
+
+    def handle(self, *, forget_from: int | None, **options: Any) -> None:
+        if forget_from is not None:
+            if forget_from < 0:
+                raise CommandError(f"{forget_from} is no height.")
+            checkpoints.forget(forget_from)
+        walk = CheckpointWalk.objects.first()
+        self.stdout.write(
+            f"Checkpoints are made up to height {-1 if walk is None else walk.height} of {read_progress().indexed}"
+            f"{', and some are being made anew' if walk is not None and walk.stale else ''}."
+        )
