@@ -1,0 +1,182 @@
+"""The stream over HTTP, as an ASGI application: `/events/stream`, and `/health`."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import SuspiciousOperation
+from django.http import QueryDict
+
+from balances.api.cors import ACCEPTED, ANY, EXPOSED
+from balances.api.problems import DATABASE_AWAY, PROBLEM_JSON, problem
+from balances.api.refusals import RETRY_SECONDS, BadParameter, shown
+from balances.api.throttles import TooManyRequests, count_request
+from balances.stream import reading
+from balances.stream.asked import LAST_EVENT_ID, Asked, read_asked
+from balances.stream.connections import Connections
+from balances.stream.hub import Hub
+from balances.stream.listener import Listener
+from balances.stream.listening import Listening
+from balances.stream.positions import end_of
+
+PATH = "/events/stream"
+EVENT_STREAM = "text/event-stream"
+
+OLD_CONNECTIONS = 2
+
+_METHODS = "GET, HEAD, OPTIONS"
+_END_SECONDS = 1.0
+# A proxy must not store or change events, nor collect them (X-Accel-Buffering is nginx's word for that).
+_AS_IT_COMES = {"Content-Type": EVENT_STREAM, "Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Headers = dict[str, str]
+
+
+class Stream:
+    """Serves up to `most` listeners at a time. `origins`: those whose web pages may read it; `*`: all.
+
+    `shared`: database connections for listeners that have something to catch up with, however many they are.
+    `opened`: how many streams began.
+    """
+
+    def __init__(self, hub: Hub, *, most: int, origins: frozenset[str]) -> None:
+        self.hub = hub
+        self.shared = Connections("stream-old", OLD_CONNECTIONS)
+        self.most = most
+        self.opened = 0
+        self._origins = origins
+        self._listening = set["asyncio.Task[Any]"]()
+        self._stopping = False
+
+    def __len__(self) -> int:
+        return len(self._listening)
+
+    def stop(self) -> None:
+        """End every stream; each client has the id with which it may come back."""
+        self._stopping = True
+        for task in self._listening:
+            task.cancel()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, method, headers = scope["path"].rstrip("/"), scope["method"], self._cors(scope)
+        if path == "/health":
+            await _answer(send, HTTPStatus.OK, headers, {"status": "ok"})
+        elif path != PATH:
+            detail = f"There is nothing at {shown(scope['path'])}; the stream is at {PATH}."
+            await _refuse(send, HTTPStatus.NOT_FOUND, headers, detail)
+        elif method == "OPTIONS":
+            headers |= {"Access-Control-Allow-Methods": _METHODS, "Access-Control-Allow-Headers": ACCEPTED}
+            await _answer(send, HTTPStatus.NO_CONTENT, headers | {"Allow": _METHODS}, None)
+        elif method not in ("GET", "HEAD"):
+            detail = f'Method "{method}" not allowed.'
+            await _refuse(send, HTTPStatus.METHOD_NOT_ALLOWED, headers | {"Allow": _METHODS}, detail)
+        else:
+            await self._open(scope, receive, send, headers)
+
+    async def _open(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+        try:
+            count_request(_meta(scope))
+            asked = read_asked(QueryDict(scope["query_string"]), _header(scope, LAST_EVENT_ID))
+            if asked.wanted.tokens:
+                with suppress(*DATABASE_AWAY):  # then nobody is sent away
+                    await self.shared.run(reading.check_tokens, asked.wanted.tokens)
+        except TooManyRequests as refused:
+            later = headers | {"Retry-After": str(refused.wait)}
+            await _refuse(send, HTTPStatus.TOO_MANY_REQUESTS, later, str(refused.detail))
+            return
+        except BadParameter as refused:
+            await _refuse(send, HTTPStatus.BAD_REQUEST, headers, str(refused.detail), **refused.members)
+            return
+        except SuspiciousOperation as refused:
+            await _refuse(send, HTTPStatus.BAD_REQUEST, headers, str(refused))
+            return
+        if scope["method"] == "HEAD":
+            await _start(send, HTTPStatus.OK, headers | _AS_IT_COMES)
+            await send({"type": "http.response.body"})
+            return
+        again = headers | {"Retry-After": str(RETRY_SECONDS)}
+        if len(self) >= self.most or self._stopping:
+            detail = f"{self.most} clients listen already, which is the most that this server takes. Try again later."
+            await _refuse(send, HTTPStatus.SERVICE_UNAVAILABLE, again, detail)
+        else:
+            await self._stream(self._listener(asked), receive, send, headers)
+
+    def _listener(self, asked: Asked) -> Listener:
+        position, generation = asked.start, asked.generation
+        if position is None:
+            position = end_of(self.hub.progress.indexed)
+        if generation is None:
+            generation = self.hub.progress.generation
+        return Listener(asked.wanted, position, generation, text_amounts=asked.text_amounts)
+
+    async def _stream(self, listener: Listener, receive: Receive, send: Send, headers: Headers) -> None:
+        async def to_client(frame: bytes) -> None:
+            await send({"type": "http.response.body", "body": frame, "more_body": True})
+
+        task = asyncio.current_task()
+        assert task is not None
+        gone = asyncio.create_task(_end_when_gone(task, receive))
+        self._listening.add(task)
+        self.opened += 1
+        try:
+            await _start(send, HTTPStatus.OK, headers | _AS_IT_COMES)
+            await Listening(listener, self.hub, self.shared, to_client).run()
+        except asyncio.CancelledError:
+            if not gone.done() and not self._stopping:
+                raise
+        finally:
+            self.hub.leave(listener)
+            self._listening.discard(task)
+            gone.cancel()
+        with suppress(TimeoutError):  # a client that does not read is not waited for
+            async with asyncio.timeout(_END_SECONDS):
+                await send({"type": "http.response.body"})
+
+    def _cors(self, scope: Scope) -> Headers:
+        """As balances.api.cors answers for the rest of the API."""
+        if not self._origins:
+            return {}
+        if ANY in self._origins:
+            return {"Access-Control-Allow-Origin": ANY, "Access-Control-Expose-Headers": EXPOSED}
+        headers = {"Vary": "Origin", "Access-Control-Expose-Headers": EXPOSED}
+        origin = _header(scope, "Origin")
+        return headers | {"Access-Control-Allow-Origin": origin} if origin in self._origins else headers
+
+
+async def _end_when_gone(task: "asyncio.Task[Any]", receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    task.cancel()
+
+
+def _meta(scope: Scope) -> Headers:
+    """Who asks, in the names of WSGI's environment."""
+    given = {"HTTP_X_FORWARDED_FOR": "X-Forwarded-For", "HTTP_X_API_KEY": "X-API-Key"}
+    host = (scope.get("client") or ("",))[0]
+    return {"REMOTE_ADDR": host} | {name: _header(scope, header) or "" for name, header in given.items()}
+
+
+def _header(scope: Scope, name: str) -> str | None:
+    wanted = name.lower().encode()
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == wanted), None)
+
+
+async def _refuse(send: Send, status: HTTPStatus, headers: Headers, detail: str, **members: object) -> None:
+    await _answer(send, status, headers | {"Content-Type": PROBLEM_JSON}, problem(status, detail, **members))
+
+
+async def _answer(send: Send, status: HTTPStatus, headers: Headers, body: dict[str, Any] | None) -> None:
+    content = b"" if body is None else json.dumps(body).encode()
+    await _start(send, status, {"Content-Type": "application/json", **headers, "Content-Length": str(len(content))})
+    await send({"type": "http.response.body", "body": content})
+
+
+async def _start(send: Send, status: HTTPStatus, headers: Headers) -> None:
+    encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status.value, "headers": encoded})

@@ -1,0 +1,59 @@
+"""Following the index: woken by whoever applies transfers, and looking by itself once a second."""
+
+import asyncio
+import logging
+from typing import NoReturn
+
+from balances.api.problems import DATABASE_AWAY
+from balances.progress import APPLIED
+from balances.stream import reading
+from balances.stream.connections import Connections
+from balances.stream.hub import Hub
+from events.bell import AsyncBell
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+"""The longest wait for the bell: not everything that moves the indexed height rings it."""
+RETRY_SECONDS = 1.0
+
+
+async def follow(hub: Hub, own: Connections) -> NoReturn:
+    """Bring the hub what is new, for ever. A database that is away is waited for; nothing is passed over.
+
+    `own`: one connection that nobody else uses, so that nobody who reads what is old delays what is new.
+    """
+    bell = AsyncBell(APPLIED)
+    troubled = False
+    try:
+        while True:
+            try:
+                await bell.listen()
+                while await _bring_some(hub, own):
+                    pass
+                if troubled:
+                    logger.info("Stream goes on")
+                troubled = False
+                await bell.wait(LOOK_SECONDS)
+            except DATABASE_AWAY as error:
+                if not troubled:
+                    logger.error("Stream waits for the database error=%s", str(error).strip())
+                troubled = True
+                await bell.close()
+                await asyncio.sleep(RETRY_SECONDS)
+    finally:
+        await bell.close()
+
+
+async def _bring_some(hub: Hub, own: Connections) -> bool:
+    """Bring the next page; False when there is nothing after it."""
+    if len(hub) == 0:
+        progress = await own.run(reading.look)
+        if len(hub):
+            return True  # somebody came meanwhile, to whom what lies between is news
+        hub.skip_to(progress)
+        return False
+    spellings = hub.spellings
+    page = await own.run(reading.read_all, hub.head, spellings)
+    hub.bring(page, spellings)
+    return page.more
