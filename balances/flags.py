@@ -1,8 +1,7 @@
 """What gives reason to doubt a token: short words shown beside it in the API and the admin."""
 
 from decimal import Decimal
-
-from balances.models import Token
+from typing import Protocol
 
 FLAGS = {
     "duplicate id": "More than one NewToken for this id: several ledgers may share it.",
@@ -15,7 +14,22 @@ MAX_INT64 = 2**63 - 1
 MAX_UINT64 = 2**64 - 1
 
 
-def flags(token: Token, supply: int | Decimal) -> list[str]:
+class Doubted(Protocol):
+    """A token, as far as doubts go."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def realm(self) -> str: ...
+    @property
+    def standard(self) -> bool: ...
+    @property
+    def announcements(self) -> int: ...
+
+
+def flags(token: Doubted, supply: int | Decimal) -> list[str]:
     """The keys of `FLAGS` that hold for `token`, sorted; `supply` is minted less burned, in raw units."""
     found = []
     if token.announcements > 1:

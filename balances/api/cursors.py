@@ -28,7 +28,10 @@ Shape = Sequence[range | type[str]]
 """What each value of a position may be: text, or an integer of a range."""
 
 PATH: Shape = (str,)
+PATH_ADDRESS: Shape = (str, str)
+PATH_ACCOUNT: Shape = (str, range(MAX_INT64))
 HOLDER: Shape = (str, range(-MAX_AMOUNT, MAX_AMOUNT + 1), str)
+TRANSACTION: Shape = (range(MAX_INT64), range(MAX_INT32))
 EVENT: Shape = (range(MAX_INT64), range(MAX_INT32), range(MAX_INT32))
 
 

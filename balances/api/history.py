@@ -1,82 +1,175 @@
-"""Transfers, newest first. Hand-written SQL lives here.
+"""Transfers in chain order, newest first unless told otherwise. Hand-written SQL lives here."""
 
-The order is the chain's, backwards: (height, transaction index, event index). Every side of a question (sent, received,
-of a token) has an index in that order, so each gives its newest rows after the cursor and these are merged.
-"""
-
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection
 
+from balances.api.asking import Slice
+from balances.api.filters import TransferFilters
 from balances.api.pages import Page, page_of
-from balances.api.parameters import Asked
-from balances.api.tokens import resolve
-
-_NEWEST = """
-SELECT block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount
-FROM transfers WHERE {conditions}
-ORDER BY {order}block_height DESC, tx_index DESC, event_index DESC LIMIT %(limit)s
-"""
-
-_OF_TOKENS = "SELECT moved.* FROM unnest(%(tokens)s::int[]) AS token (id) CROSS JOIN LATERAL ({newest}) AS moved"
+from balances.api.scans import MERGED, SCAN
+from balances.api.steps import Reading, Steps
+from balances.api.tokens import Meant, resolving
+from balances.api.walks import COLUMNS, Between, Walk, end_of_scan, first_found
 
 # The page first, then what belongs to its rows, by primary key.
 _PAGE = """
-WITH page AS MATERIALIZED (
-    SELECT * FROM ({found}) AS found
-    ORDER BY block_height DESC, tx_index DESC, event_index DESC LIMIT %(limit)s
-)
+WITH page AS MATERIALIZED ({found})
 SELECT page.block_height, page.tx_index, page.event_index, page.from_account_id, page.to_account_id, page.amount,
-       tokens.path, sender.address, recipient.address, blocks.time, transactions.hash
+       tokens.path, sender.address, recipient.address, transactions.hash,
+       to_char(blocks.time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 FROM page
 JOIN tokens ON tokens.id = page.token_id
 LEFT JOIN accounts AS sender ON sender.id = page.from_account_id
 LEFT JOIN accounts AS recipient ON recipient.id = page.to_account_id
 LEFT JOIN blocks ON blocks.height = page.block_height
 LEFT JOIN transactions ON transactions.block_height = page.block_height AND transactions.index = page.tx_index
-ORDER BY page.block_height DESC, page.tx_index DESC, page.event_index DESC
+ORDER BY page.block_height {order}, page.tx_index {order}, page.event_index {order}
 """
 
-_AFTER = "({of}block_height, tx_index, event_index) < ({value}%(height)s, %(tx_index)s, %(event_index)s)"
-_ACCOUNT = "(SELECT id FROM accounts WHERE address = %(address)s)"
+_OF_TRANSACTIONS = f"""
+SELECT found.* FROM unnest(%(heights)s::bigint[], %(indexes)s::int[]) AS asked (height, index)
+CROSS JOIN LATERAL (
+    SELECT {COLUMNS} FROM transfers WHERE block_height = height AND tx_index = index
+    ORDER BY event_index LIMIT %(most)s
+) AS found
+"""  # noqa: S608  # our own constant
+
+# The first block of a time, and the last one.
+_HEIGHTS = """
+SELECT (SELECT height FROM blocks WHERE time >= %(from_time)s ORDER BY time, height LIMIT 1),
+       (SELECT height FROM blocks WHERE time <= %(to_time)s ORDER BY time DESC, height DESC LIMIT 1)
+"""
+
+_ACCOUNTS = "ARRAY(SELECT id FROM accounts WHERE address = ANY(%(addresses)s))"
+_COUNTERPARTY = "(SELECT id FROM accounts WHERE address = %(counterparty)s)"
+# Who never had a token has no transfers of it.
+_ACCOUNTS_WITH_TOKENS = f"""
+ARRAY(SELECT DISTINCT account_id FROM balances WHERE account_id = ANY({_ACCOUNTS}) AND token_id = ANY(%(tokens)s))
+"""  # noqa: S608  # our own constant
+
+_TYPES = {
+    "mint": "from_account_id IS NULL",
+    "burn": "to_account_id IS NULL",
+    "transfer": "(from_account_id IS NOT NULL AND to_account_id IS NOT NULL)",
+}
+_STANDARD = "(SELECT standard FROM tokens WHERE id = token_id) = %(standard)s"
+_OF_MANY = """
+EXISTS (
+    SELECT FROM tokens WHERE id = token_id AND (path = ANY(%(path)s) OR key = ANY(%(key)s) OR realm = ANY(%(realm)s))
+)
+"""
 
 
-def transfers(asked: Asked) -> Page:
-    """Transfers from or to `asked.address` and of the tokens that `asked.token` means, or all; newest first."""
-    values: dict[str, Any] = {"limit": asked.limit + 1, "address": asked.address}
-    if asked.after:
-        values |= dict(zip(("height", "tx_index", "event_index"), asked.after, strict=True))
-    if asked.token is not None:
-        values["tokens"] = [token.id for token in resolve(asked.token)]
-        if not values["tokens"]:
-            return Page([], None)
+@Reading
+def transfers(wanted: TransferFilters, part: Slice) -> Steps[Page]:
+    """The transfers that fulfil every filter."""
+    between = yield from _between(wanted, part)
+    meant = (yield from resolving(wanted.tokens, wanted.spelled_in, MERGED)) if wanted.tokens else None
+    if between is None or (meant is not None and not meant.tokens):
+        return Page([], None)
+    values: dict[str, Any] = {
+        "limit": part.limit + 1,
+        "scan": SCAN + 1,
+        "addresses": list(wanted.addresses),
+        "counterparty": wanted.counterparty,
+        "least": wanted.least,
+        "standard": wanted.standard,
+    }
+    if meant is not None:
+        values |= {"tokens": [token.id for token in meant.tokens], **meant.kinds}
+    walks, also, each = _ways(wanted, meant)
+    searched = None
+    if also or each <= part.limit:
+        searched = yield from end_of_scan(walks, each, between, values)
+        between = between if searched is None else between.up_to(searched)
+    found = first_found(walks, between, also)
+    found_rows = yield _PAGE.format(found=found, order=between.order), values | between.values()
+    rows = [_row(*row) for row in found_rows]
+    return page_of(
+        rows, part.limit, lambda row: (row["blockHeight"], row["txIndex"], row["eventIndex"]), searched=searched
+    )
+
+
+def of_transactions(places: Sequence[tuple[int, int]], most: int) -> list[dict[str, Any]]:
+    """The first `most` transfers of each of these transactions, (height, index); all in chain order."""
+    heights, indexes = [height for height, _ in places], [index for _, index in places]
+    return told(_OF_TRANSACTIONS, {"heights": heights, "indexes": indexes, "most": most})
+
+
+def told(found: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The transfers that `found`, SQL with the columns `walks.COLUMNS`, gives; in chain order."""
     with connection.cursor() as cursor:
-        cursor.execute(_PAGE.format(found=_found(asked)), values)
-        rows = [_row(*row) for row in cursor.fetchall()]
-    return page_of(rows, asked.limit, lambda row: (row["blockHeight"], row["txIndex"], row["eventIndex"]))
+        cursor.execute(_PAGE.format(found=found, order="ASC"), values)
+        return [_row(*row) for row in cursor.fetchall()]
 
 
-def _found(asked: Asked) -> str:
-    """The query of the newest transfers after the cursor, in no order; up to a page of them from each side."""
-    if asked.address is not None:
-        also = "" if asked.token is None else " AND token_id = ANY(%(tokens)s)"
-        sent, received = (_newest_of(side, _ACCOUNT, asked, also) for side in ("from_account_id", "to_account_id"))
-        # UNION, not UNION ALL: who sends to himself is on both sides, and did so once.
-        return f"({sent}) UNION ({received})"
-    if asked.token is not None:
-        return _OF_TOKENS.format(newest=_newest_of("token_id", "token.id", asked))
-    return _NEWEST.format(conditions=_AFTER.format(of="", value="") if asked.after else "true", order="")
+def _between(wanted: TransferFilters, part: Slice) -> Steps[Between | None]:
+    """The part of the chain to look at; None when no block is of the times."""
+    low, high = wanted.from_height or 0, wanted.to_height
+    if wanted.from_time is not None or wanted.to_time is not None:
+        ((first, last),) = yield _HEIGHTS, {"from_time": wanted.from_time, "to_time": wanted.to_time}
+        if (wanted.from_time is not None and first is None) or (wanted.to_time is not None and last is None):
+            return None
+        low = max(low, first or 0)
+        high = last if high is None else min(high, high if last is None else last)
+    between = Between((low, 0, 0), Between().high if high is None else (high + 1, 0, 0), wanted.ascending)
+    return between if part.after is None else between.after(part.after)
 
 
-def _newest_of(column: str, value: str, asked: Asked, also: str = "") -> str:
-    """The newest transfers with `value` in `column`, by the index that begins with it.
+def _ways(wanted: TransferFilters, meant: Meant | None) -> tuple[list[Walk], str, int]:
+    """The walks, what they cannot tell as a condition, and how many transfers each may see."""
+    also = _always(wanted)
+    if meant is None or meant.complete_to is not None:
+        number = 2 * len(wanted.addresses) or 1
+        if meant is not None:
+            also.append(_OF_MANY)
+        walks = _of_accounts(wanted, _ACCOUNTS) if wanted.addresses else [Walk()]
+    elif not wanted.addresses:
+        number = len(meant.tokens)
+        walks = [Walk("token_id", "%(tokens)s::int[]")]
+    elif sum(token.transfers for token in meant.tokens) <= SCAN:
+        # Fewer than the accounts may have: all of them can be looked at.
+        also += [_sides(wanted)] if wanted.counterparty is None else []
+        return [Walk("token_id", "%(tokens)s::int[]")], _and(also), SCAN + 1
+    else:
+        number = 2 * len(wanted.addresses)
+        also.append("token_id = ANY(%(tokens)s)")
+        walks = _of_accounts(wanted, _ACCOUNTS_WITH_TOKENS)
+    return walks, _and(also), SCAN // number
 
-    Written as a range, and ordered by the column as well: of `column = value` PostgreSQL would think that walking all
-    transfers backwards finds some soon, which is true of most tokens, and for a rare one reads the whole table.
-    """
-    bound = _AFTER.format(of=f"{column}, ", value=f"{value}, ") if asked.after else f"{column} <= {value}"
-    return _NEWEST.format(conditions=f"{column} >= {value} AND {bound}{also}", order=f"{column} DESC, ")
+
+def _of_accounts(wanted: TransferFilters, ids: str) -> list[Walk]:
+    columns = {None: ("from_account_id", "to_account_id"), "out": ("from_account_id",), "in": ("to_account_id",)}
+    return [Walk(column, ids) for column in columns[wanted.direction]]
+
+
+def _sides(wanted: TransferFilters) -> str:
+    sides = {"out": f"from_account_id = ANY({_ACCOUNTS})", "in": f"to_account_id = ANY({_ACCOUNTS})"}
+    if wanted.counterparty is not None:
+        sides["out"] += f" AND to_account_id = {_COUNTERPARTY}"
+        sides["in"] += f" AND from_account_id = {_COUNTERPARTY}"
+    return f"(({sides['out']}) OR ({sides['in']}))" if wanted.direction is None else f"({sides[wanted.direction]})"
+
+
+def _always(wanted: TransferFilters) -> list[str]:
+    """Conditions that no index has, whichever way is gone."""
+    also = []
+    if wanted.counterparty is not None:
+        also.append(_sides(wanted))
+    if wanted.types:
+        also.append("(" + " OR ".join(_TYPES[each] for each in wanted.types) + ")")
+    if wanted.least is not None:
+        also.append("amount >= %(least)s")
+    if wanted.standard is not None:
+        also.append(_STANDARD)
+    return also
+
+
+def _and(conditions: list[str]) -> str:
+    return " AND ".join(conditions)
 
 
 def _row(
@@ -89,8 +182,8 @@ def _row(
     token: str,
     sender: str | None,
     recipient: str | None,
-    time: datetime | None,
     tx_hash: str | None,
+    time: str | None,
 ) -> dict[str, Any]:
     kind = "mint" if sender_id is None else "burn" if recipient_id is None else "transfer"
     return {
@@ -100,7 +193,7 @@ def _row(
         "amount": int(amount),
         "type": kind,
         "blockHeight": height,
-        "blockTime": None if time is None else rfc3339(time),
+        "blockTime": time,
         "txHash": tx_hash,
         "txIndex": tx_index,
         "eventIndex": event_index,

@@ -1,74 +1,49 @@
-"""From rows to a response: the page with its way on, how far it is true, and 304 when the client has it already."""
+"""A page: some rows of a list, and where the next one begins."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple
 
-from django.http import HttpResponseNotModified
-from django.http.response import HttpResponseBase
-from django.utils.http import parse_etags
-from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.utils.urls import replace_query_param
+from rest_framework.serializers import Serializer
 
-from balances.api import cursors
+from balances.api.asking import Asked, Slice, Wanted
 from balances.api.cursors import Position
-from balances.api.parameters import Asked
-from balances.api.snapshots import Snapshot, snapshot
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows of a list as they are answered, amounts as integers; `last`: where the next page begins after, if any."""
+    """Rows of a list as they are answered, amounts as integers; `last`: where the next page begins after, if any.
+
+    `beside`: what the answer says beside them.
+    """
 
     rows: list[dict[str, Any]]
     last: Position | None
+    beside: dict[str, Any] = field(default_factory=dict)
 
 
-def page_of(rows: list[dict[str, Any]], limit: int, position: Callable[[dict[str, Any]], Position]) -> Page:
-    """The page of `rows`, of which up to `limit` + 1 were read to know whether there are more."""
-    return Page(rows[:limit], position(rows[limit - 1]) if len(rows) > limit else None)
+Read = Callable[[Wanted, Slice], Page]
+"""Reads a part of a list. A page may be short, or empty, with `last` telling where to go on."""
 
 
-def answer(request: Request, asked: Asked, key: str, read: Callable[[Asked], Page]) -> HttpResponseBase:
-    """The answer of a list route: `read`'s page under `key`, all from one snapshot.
+class Listing(NamedTuple, Generic[Wanted]):
+    """A list that is asked for, the member of the answer that it goes under, what reads it, and what its rows are."""
 
-    When the client's `If-None-Match` names the content version, `read` is not called.
+    asked: Asked[Wanted]
+    key: str
+    read: Read[Wanted]
+    entry: type[Serializer[Any]]
+
+
+def page_of(
+    rows: list[dict[str, Any]],
+    limit: int,
+    position: Callable[[dict[str, Any]], Position],
+    *,
+    searched: Position | None = None,
+) -> Page:
+    """The page of `rows`, of which up to `limit` + 1 were read to know whether there are more.
+
+    `searched`: where the reading stopped short of the end of the list; None when it did not.
     """
-    with snapshot() as seen:
-        headers = _headers(request, seen)
-        if _has_it(request, headers["ETag"]):
-            return HttpResponseNotModified(headers=headers)
-        page = read(asked)
-    following = None
-    if page.last is not None:
-        following = replace_query_param(request.build_absolute_uri(), "cursor", cursors.encode(page.last, asked.scope))
-        headers["Link"] = f'<{following}>; rel="next"'
-    if asked.text_amounts:
-        for row in page.rows:
-            row["amount"] = str(row["amount"])
-    return Response(
-        {
-            key: page.rows,
-            "next": following,
-            "chainId": seen.progress.chain_id,
-            "indexedHeight": seen.progress.indexed,
-            "includesUpTo": seen.progress.up_to,
-            "acceptedGaps": seen.progress.accepted,
-        },
-        headers=headers,
-    )
-
-
-def _headers(request: Request, seen: Snapshot) -> dict[str, str]:
-    # Weak: equal versions mean equal content, not equal bytes (a proxy may compress). The URL is the rest of the name.
-    return {
-        "ETag": f'W/"{seen.version}-{request.accepted_renderer.format}"',
-        "Cache-Control": "no-cache",
-        "X-Indexed-Height": str(seen.progress.indexed),
-    }
-
-
-def _has_it(request: Request, etag: str) -> bool:
-    known = parse_etags(request.headers.get("If-None-Match", ""))
-    return "*" in known or etag.removeprefix("W/") in {tag.removeprefix("W/") for tag in known}
+    return Page(rows[:limit], position(rows[limit - 1]) if len(rows) > limit else searched)

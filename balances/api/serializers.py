@@ -3,6 +3,7 @@
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
+from balances.api.scans import SCAN
 from balances.flags import FLAGS
 
 EXAMPLE_ADDRESS = "g1jg8mtutu9khhfwc4nxmuhcpftf0pajdhfvsqf5"
@@ -43,6 +44,7 @@ class TokenBalance(serializers.Serializer[dict[str, object]]):
 
     tokenPath = TokenPathField()
     amount = AmountField()
+    address = serializers.CharField(required=False, help_text="Whose balance it is, when accounts are asked for.")
     name = serializers.CharField(allow_blank=True, help_text="From the token's NewToken event; empty when it has none.")
     symbol = serializers.CharField(allow_blank=True)
     decimals = serializers.IntegerField(allow_null=True, help_text="null when the token has no NewToken event.")
@@ -56,6 +58,54 @@ class AccountBalance(serializers.Serializer[dict[str, object]]):
     tokenPath = TokenPathField()
     amount = AmountField()
     flags = FlagsField()
+
+
+class TokenEntry(serializers.Serializer[dict[str, object]]):
+    """A token, with what is kept of its transfers."""
+
+    tokenPath = TokenPathField()
+    name = serializers.CharField(allow_blank=True, help_text="From the token's NewToken event; empty when it has none.")
+    symbol = serializers.CharField(allow_blank=True)
+    decimals = serializers.IntegerField(allow_null=True, help_text="null when the token has no NewToken event.")
+    supply = AmountField(help_text="Minted less burned, which is the sum of all balances.")
+    minted = AmountField(allow_null=True, help_text="null with height or time, as burned, holders and transfers are.")
+    burned = AmountField(allow_null=True)
+    holders = serializers.IntegerField(allow_null=True, min_value=0, help_text="Accounts with more than zero.")
+    transfers = serializers.IntegerField(allow_null=True, min_value=0, help_text="Mints and burns too.")
+    standard = serializers.BooleanField(help_text="Stamped by the chain's GRC20 library, or of a chain that had none.")
+    firstSeenHeight = serializers.IntegerField(
+        allow_null=True, min_value=0, help_text="Of its first transfer or NewToken event, of what is indexed."
+    )
+    firstSeenTxHash = serializers.CharField(allow_null=True, help_text="Base64, as the tx-indexer gives it.")
+    flags = FlagsField()
+
+
+class HolderEntry(serializers.Serializer[dict[str, object]]):
+    """What an account holds of a token, and how much that is of all there is."""
+
+    address = serializers.CharField(help_text="The ledger key, to the letter: case counts.")
+    tokenPath = TokenPathField()
+    amount = AmountField()
+    share = serializers.CharField(
+        allow_null=True,
+        help_text="amount / supply, as a decimal with twelve digits after the point, cut off; null without a supply.",
+    )
+
+
+class AccountEntry(serializers.Serializer[dict[str, object]]):
+    """An account in a few numbers."""
+
+    address = serializers.CharField(help_text="The ledger key, to the letter: case counts.")
+    tokensHeld = serializers.IntegerField(
+        allow_null=True,
+        min_value=0,
+        help_text=f"Tokens of which it has more than zero; null when it ever had more than {SCAN}, too many to count.",
+    )
+    transfers = serializers.IntegerField(
+        allow_null=True, min_value=0, help_text="From or to it, mints and burns too; null as tokensHeld is."
+    )
+    firstHeight = serializers.IntegerField(allow_null=True, min_value=0, help_text="Of its first transfer.")
+    lastHeight = serializers.IntegerField(allow_null=True, min_value=0, help_text="Of its last transfer.")
 
 
 class TransferEntry(serializers.Serializer[dict[str, object]]):
@@ -74,10 +124,9 @@ class TransferEntry(serializers.Serializer[dict[str, object]]):
 
 
 @extend_schema_serializer(many=False)
-class Answer(serializers.Serializer[dict[str, object]]):
-    """What every list says beside its rows."""
+class Truth(serializers.Serializer[dict[str, object]]):
+    """How far an answer is true."""
 
-    next = serializers.URLField(allow_null=True, help_text="The next page, also as a Link header; null on the last.")
     chainId = serializers.CharField(allow_null=True, help_text="null until the first block is stored.")
     indexedHeight = serializers.IntegerField(
         min_value=-1, help_text="Everything up to this height is in; -1 when nothing is. Also as X-Indexed-Height."
@@ -92,13 +141,48 @@ class Answer(serializers.Serializer[dict[str, object]]):
     )
 
 
-class TokenBalances(Answer):
+class Answer(Truth):
+    """What every list says beside its rows."""
+
+    next = serializers.URLField(allow_null=True, help_text="The next page, also as a Link header; null on the last.")
+
+
+class AnswerOfThen(Answer):
+    """What a list says that may be one of the past."""
+
+    height = serializers.IntegerField(
+        required=False, min_value=0, help_text="With height or time: the height as of which this is."
+    )
+    time = serializers.DateTimeField(
+        required=False, allow_null=True, help_text="With height or time: that of its block, RFC 3339, UTC."
+    )
+
+
+class Tokens(AnswerOfThen):
+    """Tokens by path."""
+
+    tokens = TokenEntry(many=True)
+
+
+class Holders(AnswerOfThen):
+    """Holders, largest first."""
+
+    holders = HolderEntry(many=True)
+
+
+class AccountAnswer(Truth):
+    """An account."""
+
+    account = AccountEntry()
+
+
+class TokenBalances(AnswerOfThen):
     """Tokens by path."""
 
     balances = TokenBalance(many=True)
 
 
-class AccountBalances(Answer):
+class AccountBalances(AnswerOfThen):
     """Holders, largest first, or one account."""
 
     accountBalances = AccountBalance(many=True)
@@ -127,3 +211,6 @@ class Problem(serializers.Serializer[dict[str, object]]):
     detail = serializers.CharField(help_text="What was wrong, with the value, and what is allowed.")
     error = serializers.CharField(help_text="The same text as detail.")
     parameter = serializers.CharField(required=False, help_text="Which parameter was refused.")
+    indexedHeight = serializers.IntegerField(
+        required=False, min_value=-1, help_text="What is indexed, when minHeight is not."
+    )

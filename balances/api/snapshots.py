@@ -3,12 +3,16 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
 from balances.progress import Progress, read_progress
+
+_STATE = attrgetter(*(field.name for field in fields(Progress)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +33,24 @@ def snapshot() -> Iterator[Snapshot]:
         yield _read()
         return
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        # In a process that serves, connections begin their transactions so by themselves (indexer_project.databases).
+        if connection.connection.isolation_level != IsolationLevel.REPEATABLE_READ:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield _read()
 
 
+def look() -> Snapshot:
+    """How far the rows are true at this moment, which no other statement shares: for a 304, which needs none."""
+    return _read()
+
+
 def _read() -> Snapshot:
-    progress = read_progress()
+    return seen(read_progress())
+
+
+def seen(progress: Progress) -> Snapshot:
+    """The snapshot that `progress` was read in."""
     # A new release may say the same rows in another way.
-    parts = (settings.SPECTACULAR_SETTINGS["VERSION"], *astuple(progress))
+    parts = (settings.SPECTACULAR_SETTINGS["VERSION"], *_STATE(progress))
     return Snapshot(progress, hashlib.sha256(repr(parts).encode()).hexdigest()[:32])

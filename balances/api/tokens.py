@@ -1,28 +1,110 @@
-"""Tokens: which ones a spelling means, what is said beside them, and the sum of each over all accounts."""
+"""Tokens: which ones a spelling means, and what is said of each. Hand-written SQL lives here."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from django.db.models import DecimalField, F, Q, Value
+from django.db.models import DecimalField, F, Value
 from django.db.models.functions import Coalesce
 
-from balances.api.pages import Page, page_of
-from balances.api.parameters import Asked
 from balances.api.refusals import BadParameter, shown
+from balances.api.scans import LOOKED_UP
+from balances.api.steps import Row, Steps, run
 from balances.flags import flags
 from balances.models import Token
 
 _ZERO = Value(Decimal(0), output_field=DecimalField(max_digits=78, decimal_places=0))
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """A token that a spelling means, with the flags shown beside it."""
+class TokenRow(NamedTuple):
+    """A row of the table `tokens`; Django's models take ten times as long to make."""
 
     id: int
     path: str
-    flags: list[str]
+    key: str
+    realm: str
+    standard: bool
+    announcements: int
+    name: str
+    symbol: str
+    decimals: int | None
+
+
+TOKEN = TokenRow._fields
+"""Columns of the table `tokens`."""
+
+_SAID = "coalesce(totals.minted - totals.burned, 0), coalesce(totals.transfers, 0), {token}"
+
+# What a text means, when that is one token, with something of its own beside it: a second row of a key or of a realm is
+# enough to see that it is not.
+_ONE = f"""
+SELECT {_SAID}, {{beside}}
+FROM (
+    (SELECT * FROM tokens WHERE path = %(text)s)
+    UNION ALL
+    (SELECT * FROM tokens WHERE key = %(text)s AND path <> %(text)s LIMIT 2)
+    UNION ALL
+    (SELECT * FROM tokens WHERE realm = %(text)s AND key <> %(text)s AND path <> %(text)s LIMIT 2)
+) AS token
+LEFT JOIN LATERAL (SELECT * FROM token_totals WHERE token_id = token.id OFFSET 0) AS totals ON true {{join}}
+"""  # noqa: S608  # our own constant
+
+# A realm or a key may have any number of tokens: each spelling gives its first ones in order of path. Written as
+# ranges, along which PostgreSQL walks by the index: of equality it thinks that few have it, reads them all, and sorts.
+# OFFSET 0: what a text means is looked up once, not for each of its tokens.
+_MEANT = f"""
+SELECT given.position, said.kind, {_SAID}
+FROM unnest(%(texts)s::text[]) WITH ORDINALITY AS given (text, position)
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN EXISTS (SELECT FROM tokens WHERE path = given.text AND realm <> given.text) THEN 'path'
+                WHEN EXISTS (SELECT FROM tokens WHERE path = given.text) THEN 'realm'
+                WHEN EXISTS (SELECT FROM tokens WHERE key = given.text) THEN 'key' ELSE 'realm' END AS kind
+    OFFSET 0
+) AS said
+CROSS JOIN LATERAL (
+    (SELECT * FROM tokens WHERE said.kind = 'path' AND path = given.text AND path >= %(first)s)
+    UNION ALL
+    (SELECT * FROM tokens WHERE said.kind = 'key' AND (key, path) >= (given.text, %(first)s) AND key <= given.text
+     ORDER BY key, path LIMIT %(most)s)
+    UNION ALL
+    (SELECT * FROM tokens WHERE said.kind = 'realm' AND (realm, path) >= (given.text, %(first)s) AND realm <= given.text
+     ORDER BY realm, path LIMIT %(most)s)
+) AS token
+LEFT JOIN LATERAL (SELECT * FROM token_totals WHERE token_id = token.id OFFSET 0) AS totals ON true
+ORDER BY token.path
+"""  # noqa: S608  # our own constant
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A token that a spelling means: what is said beside its path, minted less burned, the number of its transfers."""
+
+    id: int
+    path: str
+    standard: bool
+    described: dict[str, Any]
+    supply: int
+    transfers: int
+
+    @property
+    def flags(self) -> list[str]:
+        flags: list[str] = self.described["flags"]
+        return flags
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """The tokens that spellings mean, by path.
+
+    `complete_to`: they are all up to this path, and there are more; None when they are all. `kinds`: each spelling as
+    what it was understood, "path", "key" or "realm".
+    """
+
+    tokens: list[Resolved]
+    complete_to: str | None
+    kinds: dict[str, list[str]]
 
 
 def supply(prefix: str = "") -> Coalesce:
@@ -30,7 +112,7 @@ def supply(prefix: str = "") -> Coalesce:
     return Coalesce(F(f"{prefix}totals__minted") - F(f"{prefix}totals__burned"), _ZERO)
 
 
-def described(token: Token, amount: Decimal) -> dict[str, Any]:
+def described(token: Token | TokenRow, amount: Decimal) -> dict[str, Any]:
     """What an answer says of a token beside its path; `amount` is its supply."""
     return {
         "name": token.name,
@@ -40,41 +122,75 @@ def described(token: Token, amount: Decimal) -> dict[str, Any]:
     }
 
 
-def resolve(text: str) -> list[Resolved]:
-    """The tokens that `text` means, by path: the one with this id, else those with this key, else those of this realm.
+def resolve(texts: Sequence[str], parameter: str, most: int = LOOKED_UP, first: str = "") -> Meant:
+    """What `resolving` finds."""
+    return run(resolving(texts, parameter, most, first))
 
-    A realm that is a token itself (the older format) means every token of the realm. Empty when there is none; raises
-    `BadParameter` when there could be none. Chains once let symbols hold anything, so what is odd is looked up first.
+
+def resolving(texts: Sequence[str], parameter: str, most: int = LOOKED_UP, first: str = "") -> Steps[Meant]:
+    """The tokens that `texts` mean, each: the one with this id, else those with this key, else those of this realm.
+
+    A realm that is a token itself (the older format) means every token of the realm. At most `most` tokens of one text
+    are given, from the path `first` on. None when there is none; raises `BadParameter` of `parameter` when there could
+    be none. Chains once let symbols hold anything, so what is odd is looked up first.
     """
-    found = list(
-        Token.objects.filter(Q(path=text) | Q(key=text) | Q(realm=text)).annotate(supply=supply()).order_by("path")
-    )
-    if not found and not all(character.isprintable() and not character.isspace() for character in text):
+    rows = yield _MEANT.format(token=columns_of("token")), {"texts": list(texts), "first": first, "most": most + 1}
+    found: dict[int, list[Resolved]] = {}
+    kinds: dict[str, list[str]] = {"path": [], "key": [], "realm": []}
+    for position, kind, held, transfers, *columns in rows:
+        of_text = found.setdefault(position, [])
+        if not of_text:
+            kinds[kind].append(texts[position - 1])
+        of_text.append(_resolved(held, transfers, TokenRow(*columns)))
+    if not first:
+        for position, text in enumerate(texts, start=1):
+            if position not in found:
+                _check_odd(text, parameter)
+    ends = [of_text[most - 1].path for of_text in found.values() if len(of_text) > most]
+    complete_to = min(ends, default=None)
+    once = {token.path: token for of_text in found.values() for token in of_text}
+    tokens = [once[path] for path in sorted(once) if complete_to is None or path <= complete_to]
+    return Meant(tokens, complete_to, kinds)
+
+
+def resolving_one(
+    texts: Sequence[str], *, beside: str, join: str, values: Mapping[str, Any]
+) -> Steps[tuple[Meant, list[Row]] | None]:
+    """The token that is meant, with the columns `beside` of what is joined to `token`, in one statement.
+
+    Most requests mean one token. None when it is not exactly one: ask `resolving`.
+    """
+    if len(texts) > 1:
+        return None
+    (text,) = texts
+    rows = yield _one(beside, join), {**values, "text": text}
+    width = 2 + len(TOKEN)
+    found = {row[2]: (row[0], row[1], TokenRow(*row[2:width])) for row in rows}
+    exact = [each for each in found.values() if each[2].path == text]
+    keyed = [each for each in found.values() if each[2].key == text]
+    named = exact if exact and exact[0][2].realm != text else keyed if keyed and not exact else list(found.values())
+    if len(named) != 1:
+        return None
+    token = _resolved(*named[0])
+    return Meant([token], None, {}), [row[width:] for row in rows if row[2] == token.id]
+
+
+@lru_cache(maxsize=64)
+def _one(beside: str, join: str) -> str:
+    return _ONE.format(token=columns_of("token"), beside=beside, join=join)
+
+
+def _resolved(supply: Decimal, transfers: int, token: TokenRow) -> Resolved:
+    return Resolved(token.id, token.path, token.standard, described(token, supply), int(supply), transfers)
+
+
+def columns_of(table: str) -> str:
+    """The columns `TOKEN`, of what a query calls `table`."""
+    return ", ".join(f"{table}.{column}" for column in TOKEN)
+
+
+def _check_odd(text: str, parameter: str) -> None:
+    if not all(character.isprintable() and not character.isspace() for character in text):
         raise BadParameter(
-            "tokenPath", f"{shown(text)} is not a token", "A token's path has no spaces or control characters"
+            parameter, f"{shown(text)} is not a token", "A token's path has no spaces or control characters"
         )
-    exact = [token for token in found if token.path == text]
-    keyed = [token for token in found if token.key == text]
-    if exact and exact[0].realm != text:
-        found = exact
-    elif keyed and not exact:
-        found = keyed
-    return [Resolved(token.id, token.path, flags(token, token.supply)) for token in found]
-
-
-def sums(asked: Asked) -> Page:
-    """Every token with the sum over all accounts, by path.
-
-    The sum is minted less burned, which is kept with the transfers: each transfer adds to one account what it takes
-    from another, so adding up the balances gives the same.
-    """
-    tokens = Token.objects.annotate(supply=supply()).order_by("path")
-    if asked.after:
-        tokens = tokens.filter(path__gt=asked.after[0])
-    if not asked.include_zero:
-        tokens = tokens.exclude(supply=0)
-    rows = [
-        {"tokenPath": token.path, "amount": int(token.supply), **described(token, token.supply)}
-        for token in tokens[: asked.limit + 1]
-    ]
-    return page_of(rows, asked.limit, lambda row: (row["tokenPath"],))

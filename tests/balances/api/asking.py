@@ -25,7 +25,8 @@ class Api:
         body: Row = response.json()
         assert response["X-Indexed-Height"] == str(body["indexedHeight"])
         assert response["ETag"].startswith('W/"')
-        assert response.get("Link") == (f'<{body["next"]}>; rel="next"' if body["next"] else None)
+        following = body.get("next")
+        assert response.get("Link") == (f'<{following}>; rel="next"' if following else None)
         return body
 
     def rows(self, path: str, **query: Any) -> list[Row]:
@@ -41,7 +42,7 @@ class Api:
             yield rows
             if body["next"] is None:
                 return
-            assert body["next"].startswith("http://testserver/tokens/")
+            assert body["next"].startswith("http://testserver/")
             assert body["next"] not in asked, "pages go round in circles"
             asked.add(body["next"])
             body = self.get(body["next"])

@@ -3,20 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
-from django.db import transaction
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, transaction
 from django.test import Client
-from pytest_django import DjangoDbBlocker, Settings
+from pytest_django import DjangoDbBlocker
 
 from replay.recording import Recording
 from tests.balances.api.asking import Api
+from tests.balances.api.both import Both
 from tests.chains import fill_database
-
-
-@pytest.fixture(autouse=True)
-def _static_files_are_elsewhere(settings: Settings) -> None:
-    """Each test client would list every static file there is, and warn that none were collected."""
-    settings.STATIC_ROOT = None
-    settings.WHITENOISE_USE_FINDERS = False
 
 
 @pytest.fixture
@@ -43,3 +38,13 @@ def _filled(name: str, blocker: DjangoDbBlocker) -> Iterator[Recording]:
         with around:
             yield fill_database(name)
             transaction.set_rollback(True)
+
+
+@pytest.fixture
+def both() -> Iterator[Both]:
+    """Both ways through the API; as with Django's test client, the end of a request does not end the transaction."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield Both()
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)

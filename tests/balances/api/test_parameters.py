@@ -2,15 +2,21 @@
 
 import base64
 import json
+from datetime import UTC, datetime
+from urllib.parse import quote
 
 import pytest
+from django.http import QueryDict
 
+from balances.api import parameters
 from replay.recording import Recording
 from tests.balances.api.asking import LISTS, Api
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 
 ADDRESS = "g1jg8mtutu9khhfwc4nxmuhcpftf0pajdhfvsqf5"
+TOKEN = "gno.land/r/demo/defi/foo20"
+HISTORY = "/tokens/transfer-history"
 
 
 @pytest.mark.parametrize("path", LISTS)
@@ -41,6 +47,7 @@ ADDRESS = "g1jg8mtutu9khhfwc4nxmuhcpftf0pajdhfvsqf5"
         ("offset", "10"),
         ("<script>", "1"),
         ("format", "xml"),
+        ("format", ""),
     ],
 )
 def test_a_malformed_parameter_is_refused_by_name(api: Api, path: str, name: str, value: str) -> None:
@@ -65,6 +72,115 @@ def test_a_malformed_token_filter_is_refused(api: Api) -> None:
     assert api.problem("/tokens/transfer-history", 400, token="a\x00b")["parameter"] == "token"
     assert api.problem("/tokens/transfer-history", 400, token="x" * 513)["parameter"] == "token"
     assert api.problem("/tokens/transfer-history", 400, token=" ")["parameter"] == "token"
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("type", ["", "mints", "mint,", "MINT", "mint,mint;burn"]),
+        ("direction", ["", "both", "IN"]),
+        ("counterparty", ["alice", f"{ADDRESS},{ADDRESS}"]),
+        ("fromHeight", ["", "-1", "1.5", "x", str(2**63 - 1), "9" * 30, "\u0661"]),
+        ("toHeight", ["", "-1", "+5", " 5"]),
+        ("minAmount", ["", "-1", "1e3", "9" * 79]),
+        ("order", ["", "ASC", "newest"]),
+        ("standard", ["", "1", "yes", "True"]),
+        ("address", [f"{ADDRESS},", f",{ADDRESS}", f"{ADDRESS},alice", f"{ADDRESS} "]),
+        ("token", ["a,", "a,\x00", ",".join(["a"] * 21)]),
+        (
+            "fromTime",
+            [
+                "",
+                "now",
+                "2026-08-07",
+                "2026-08-07T12:00:00",
+                "2026-08-07T12:00:00 02:00",
+                "2026-02-30T12:00:00Z",
+                "2026-08-07T24:00:00Z",
+                "0000-01-01T00:00:00Z",
+                "0001-01-01T00:00:00+05:00",
+                "9999-12-31T23:59:59-05:00",
+                "-1",
+                "1786104000000",
+                "999999999999",
+                "1e9",
+                "20260807T120000Z",
+                "2026-W32-5T12:00:00Z",
+            ],
+        ),
+    ],
+)
+def test_a_malformed_filter_is_refused_by_name(api: Api, name: str, values: list[str]) -> None:
+    also = {"address": ADDRESS} if name in ("direction", "counterparty") else {}
+    for value in values:
+        problem = api.problem(HISTORY, 400, **also, **{name: value})
+        assert problem["parameter"] == name, value
+        assert problem["detail"].startswith(f"{name}: ")
+
+
+def test_at_most_twenty_values_and_each_counts_once(gnotest: Recording, api: Api) -> None:
+    busy = sorted({row["toAddress"] for row in api.rows(HISTORY, limit=1000)} - {""})[:20]
+    assert len(busy) == 20
+    assert api.get(HISTORY, address=",".join(busy))["transfers"]
+    assert "21 values" in api.problem(HISTORY, 400, address=",".join([*busy, ADDRESS]))["detail"]
+    twice = api.get(HISTORY, address=f"{busy[0]},{busy[1]},{busy[0]}", limit=1)
+    other = api.get(HISTORY, address=f"{busy[1]},{busy[0]}", limit=1)
+    assert twice["transfers"] == other["transfers"]
+    cursor = twice["next"].split("cursor=")[1].split("&")[0]
+    assert api.get(HISTORY, address=f"{busy[1]},{busy[0]}", cursor=cursor)["transfers"], (
+        "one list, however it is written"
+    )
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "1786104000",
+        "1786104000.000000",
+        "2026-08-07T12:00:00Z",
+        "2026-08-07t12:00:00.000z",
+        "2026-08-07 12:00:00Z",
+        "2026-08-07T14:00:00+02:00",
+        "2026-08-07T09:30:00.000000999-02:30",
+    ],
+)
+def test_a_time_may_be_written_in_many_ways(time: str) -> None:
+    said = parameters.time(QueryDict(f"at={quote(time)}"), "at")
+    assert said == datetime(2026, 8, 7, 12, tzinfo=UTC)
+
+
+def test_a_time_is_exact_to_the_microsecond() -> None:
+    said = parameters.time(QueryDict("at=1786104000.1234567"), "at")
+    assert said == datetime(2026, 8, 7, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("name", ["direction", "counterparty"])
+def test_what_is_about_an_account_needs_one(api: Api, name: str) -> None:
+    value = {"direction": "in", "counterparty": ADDRESS}[name]
+    assert "without an address" in api.problem(HISTORY, 400, **{name: value})["detail"]
+    assert api.get(f"/accounts/{ADDRESS}/transfers", **{name: value})["transfers"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        (LISTS[0], ["type", "direction", "counterparty", "fromHeight", "toTime", "order", "search"]),
+        (LISTS[1], ["token", "type", "direction", "counterparty", "fromHeight", "toTime", "order", "search"]),
+        (HISTORY, ["include", "search"]),
+        ("/tokens", ["address", "token", "minAmount", "include", "order"]),
+        (f"/tokens/{TOKEN}", ["search", "address"]),
+        (f"/tokens/{TOKEN}/holders", ["address", "token"]),
+        (f"/tokens/{TOKEN}/transfers", ["token", "include"]),
+        (f"/accounts/{ADDRESS}", ["limit", "cursor", "token"]),
+        (f"/accounts/{ADDRESS}/balances", ["address", "type"]),
+        (f"/accounts/{ADDRESS}/transfers", ["address", "include"]),
+    ],
+)
+def test_a_filter_that_makes_no_sense_somewhere_is_refused_there(api: Api, path: str, names: list[str]) -> None:
+    for name in names:
+        problem = api.problem(path, 400, **{name: "x"})
+        assert problem["parameter"] == repr(name)
+        assert "there is no such parameter here. Allowed are " in problem["detail"]
 
 
 @pytest.mark.parametrize("path", LISTS)

@@ -1,16 +1,17 @@
 """One answer, one snapshot: what commits while an answer is made is not in it."""
 
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.db import InternalError, connection, transaction
 from django.test import Client
 
-from balances.api import snapshots
+from balances.api import snapshots, waiting
 from balances.api.snapshots import snapshot
 from balances.models import Account
-from tests.balances.api.asking import LISTS
+from tests.balances.api.asking import LISTS, Api
 from tests.chains import apply_pending, fill_database, store_heights
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.db, pytest.mark.api]
@@ -65,3 +66,25 @@ def test_an_answer_cannot_write(client: Client, monkeypatch: pytest.MonkeyPatch)
 def test_an_open_transaction_is_read_as_it_is() -> None:
     with transaction.atomic(), snapshot() as seen:
         assert seen.progress.indexed == -1
+
+
+def test_nothing_is_held_while_an_answer_waits_for_its_height(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_database("gnotest-1", last=50)
+    closed: list[str] = []
+    pooled = SimpleNamespace(
+        settings_dict={"OPTIONS": {"pool": {"max_size": 2}}},
+        in_atomic_block=False,
+        close=lambda: closed.append("to the pool"),
+    )
+    monkeypatch.setattr(waiting, "connection", pooled)
+
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        assert not connection.in_atomic_block
+        assert len(closed) > len(slept), "given back to the pool before each sleep"
+        slept.append(seconds)
+
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: sum(slept), sleep=sleep))
+    api.problem("/tokens", 409, minHeight=51)
+    assert len(slept) > 10

@@ -20,7 +20,8 @@ def account() -> Account:
 
 def make(account: Account, path: str, key: str | None = None, realm: str | None = None) -> str:
     token = Token.objects.create(path=path, key=key or path, realm=realm or path, standard=True)
-    Balance.objects.create(token=token, account=account, amount=Decimal(token.id), address=account.address)
+    held = Decimal(token.id)
+    Balance.objects.create(token=token, account=account, amount=held, ranked_amount=held, address=account.address)
     return path
 
 

@@ -1,0 +1,102 @@
+"""The routes about the past of one account and one token."""
+
+from django.http import QueryDict
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.viewsets import ViewSet
+
+from balances.api import cursors, parameters, past_serializers
+from balances.api.answers import answer_one
+from balances.api.asking import read_list, read_one
+from balances.api.documentation import (
+    ACCOUNT_PARAMETER,
+    FROM_HEIGHT_PARAMETER,
+    FROM_TIME_PARAMETER,
+    TO_HEIGHT_PARAMETER,
+    TO_TIME_PARAMETER,
+    list_parameters,
+    one_parameters,
+    parameter_names,
+)
+from balances.api.filters import read_period
+from balances.api.lists import ListViewSet, answer
+from balances.api.responses import list_responses, one_responses
+from balances.api.serializers import EXAMPLE_ADDRESS, EXAMPLE_PATH
+from balances.api.series import DEFAULT_POINTS, MAX_POINTS, read_interval, series
+from balances.api.statement import StatementFilters, statement
+from balances.api.token_views import TRANSFER_ROW
+
+_PERIOD = (FROM_HEIGHT_PARAMETER, TO_HEIGHT_PARAMETER, FROM_TIME_PARAMETER, TO_TIME_PARAMETER)
+_ONE_TOKEN = OpenApiParameter(
+    "tokenPath",
+    OpenApiTypes.STR,
+    OpenApiParameter.PATH,
+    description="The token's id; or its key or realm, when that means one token: else 400 names the ids. Slashes and "
+    "dots as they are, or percent-encoded; `#` always as %23.",
+    examples=[OpenApiExample("id", EXAMPLE_PATH)],
+)
+_INTERVAL = OpenApiParameter(
+    "interval",
+    {"type": "string", "pattern": "^[1-9][0-9]{0,8}[smhdw]?$"},
+    description=f"The distance of two points: blocks, or a time in seconds, minutes, hours, days or weeks. At most "
+    f"{MAX_POINTS} points; without it, {DEFAULT_POINTS} over the whole period.",
+    examples=[OpenApiExample("not given"), OpenApiExample("a day", "1d"), OpenApiExample("100 blocks", "100")],
+)
+_STATEMENT = list_parameters(ACCOUNT_PARAMETER, _ONE_TOKEN, *_PERIOD)
+_SERIES = one_parameters(ACCOUNT_PARAMETER, _ONE_TOKEN, _INTERVAL, *_PERIOD)
+_WHOSE = {"address": EXAMPLE_ADDRESS, "tokenPath": EXAMPLE_PATH}
+_POINT = {"height": 485, "time": "2026-08-07T12:00:00.000000Z", "amount": 1000000}
+_BESIDE = {
+    **_WHOSE,
+    "fromHeight": 0,
+    "toHeight": 485,
+    "openingBalance": 0,
+    "closingBalance": 1000000,
+    "pageOpeningBalance": 0,
+    "pageClosingBalance": 1000000,
+    "consistent": True,
+}
+_ENTRY = {**TRANSFER_ROW, "change": 1000000, "balanceBefore": 0, "balanceAfter": 1000000}
+
+
+class StatementViewSet(ListViewSet):
+    """The transfers that made a balance, oldest first, with the balance before and after each; the sums are checked."""
+
+    @extend_schema(
+        operation_id="getStatement",
+        tags=["accounts"],
+        parameters=_STATEMENT,
+        responses=list_responses(past_serializers.Statement, "transfers", _ENTRY, beside=_BESIDE),
+    )
+    def list(self, request: Request, address: str, tokenPath: str) -> HttpResponseBase:
+        def wanted(query: QueryDict) -> StatementFilters:
+            account = parameters.address(address, "address")
+            return StatementFilters(account, parameters.token(tokenPath, "tokenPath"), read_period(query))
+
+        asked = read_list(
+            request.query_params,
+            route="statement",
+            allowed=parameter_names(_STATEMENT),
+            wanted=wanted,
+            shape=cursors.EVENT,
+        )
+        return answer(request, asked, "transfers", statement, past_serializers.StatementEntry)
+
+
+class SeriesViewSet(ViewSet):
+    """What an account held of a token along a period: points to draw, the last one at its end."""
+
+    @extend_schema(
+        operation_id="getSeries",
+        tags=["accounts"],
+        parameters=_SERIES,
+        responses=one_responses(past_serializers.Series, {**_WHOSE, "points": [_POINT]}),
+    )
+    def list(self, request: Request, address: str, tokenPath: str) -> HttpResponseBase:
+        query = request.query_params
+        manner = read_one(query, allowed=parameter_names(_SERIES))
+        account, token = parameters.address(address, "address"), parameters.token(tokenPath, "tokenPath")
+        period, interval = read_period(query), read_interval(query)
+        return answer_one(request, manner, lambda: series(account, token, period, interval))

@@ -1,0 +1,159 @@
+"""Limits: by address or by key, on every route of the API, with an answer that says when to come back."""
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+from rest_framework.exceptions import Throttled
+
+from balances.api import throttles
+from balances.api.clients import client_address
+from balances.api.throttles import Limit
+from tests.balances.api.asking import LISTS, Api
+from tests.balances.api.routes import every_route
+
+pytestmark = [pytest.mark.api]
+
+KEY = "a-key-of-somebody"
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Two requests in ten seconds are allowed for an address, and four for the key."""
+    clock = Clock()
+    monkeypatch.setattr(throttles, "_addresses", Limit(2, 10, clock=clock))
+    monkeypatch.setattr(throttles, "_keys", Limit(4, 10, clock=clock))
+    monkeypatch.setattr(throttles, "_known", frozenset({throttles._digest(KEY)}))
+    return clock
+
+
+def statuses(client: Client, number: int, path: str = LISTS[0], **headers: str) -> list[int]:
+    return [client.get(path, headers=headers).status_code for _ in range(number)]
+
+
+@pytest.mark.django_db
+@pytest.mark.db
+def test_every_route_is_limited_but_those_that_watch_the_service(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in (*every_route(), "/schema", "/docs"):
+        monkeypatch.setattr(throttles, "_addresses", Limit(1, 3600))
+        client.head("/tokens/balances")
+        assert (client.get(path).status_code == 429) is (path not in UNLIMITED), path
+
+
+UNLIMITED = ("/health", "/ready")
+
+
+@pytest.mark.django_db
+@pytest.mark.db
+def test_one_too_many_is_429_and_says_when(api: Api, clock: Clock) -> None:
+    assert statuses(api.client, 3) == [200, 200, 429]
+    problem = api.problem(LISTS[0], 429)
+    assert "2 in 10 seconds are allowed for an address" in problem["detail"]
+    refused = api.client.get(LISTS[0])
+    assert refused["Retry-After"] == "5"
+    assert "no-cache" not in refused.get("Cache-Control", "")
+    clock.now += 5
+    assert statuses(api.client, 2) == [200, 429]
+    clock.now += 100
+    assert statuses(api.client, 3) == [200, 200, 429], "what was not used does not add up"
+
+
+def test_a_request_counts_once_whoever_looks_at_it(clock: Clock) -> None:
+    meta = {"REMOTE_ADDR": "192.0.2.1"}
+    for _ in range(3):
+        throttles.count_request(meta)
+    throttles.count_request({"REMOTE_ADDR": "192.0.2.1"})
+    refused = {"REMOTE_ADDR": "192.0.2.1"}
+    for _ in range(2):
+        with pytest.raises(Throttled):
+            throttles.count_request(refused)
+
+
+@pytest.mark.django_db
+@pytest.mark.db
+def test_a_304_counts(client: Client, clock: Clock) -> None:
+    assert [client.get(LISTS[0], headers={"If-None-Match": "*"}).status_code for _ in range(3)] == [304, 304, 429]
+
+
+@pytest.mark.django_db
+@pytest.mark.db
+def test_a_key_counts_for_itself_and_one_that_is_not_known_as_none(client: Client, clock: Clock) -> None:
+    assert statuses(client, 5, **{"X-API-Key": KEY}) == [200, 200, 200, 200, 429]
+    refused = client.get(LISTS[0], headers={"X-API-Key": KEY})
+    assert "4 in 10 seconds are allowed for this key" in refused.json()["detail"]
+    assert statuses(client, 3, **{"X-API-Key": "guessed"}) == [200, 200, 429]
+    assert statuses(client, 1, **{"X-API-Key": "guessed again"}) == [429]
+
+
+@pytest.mark.django_db
+@pytest.mark.db
+def test_addresses_do_not_share(client: Client, clock: Clock) -> None:
+    assert [client.get(LISTS[0], REMOTE_ADDR="192.0.2.1").status_code for _ in range(3)] == [200, 200, 429]
+    assert client.get(LISTS[0], REMOTE_ADDR="192.0.2.2").status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.db
+def test_there_is_no_limit_unless_one_is_set(client: Client) -> None:
+    assert set(statuses(client, 20)) == {200}
+
+
+def test_requests_of_an_even_rate_are_all_answered() -> None:
+    clock = Clock()
+    limit = Limit(7, 3, clock=clock)
+    assert [limit.take("a") for _ in range(7)] == [None] * 7
+    for _ in range(1000):
+        clock.now += 3 / 7
+        assert limit.take("a") is None
+        assert limit.take("a") is not None
+
+
+def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttles, "MOST_CLIENTS", 100)
+    clock = Clock()
+    limit = Limit(1, 10, clock=clock)
+    for number in range(1000):
+        assert limit.take(number) is None
+        assert len(limit._spent) <= 100
+    clock.now += 100
+    limit.take("busy")
+    for number in range(98):
+        clock.now += 1
+        limit.take(number)
+        limit.take("busy")
+    assert limit.take("busy") is not None, "who is over the limit is not forgotten with those who are not"
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "expected"),
+    [
+        (0, "", "192.0.2.1"),
+        (0, "203.0.113.9", "192.0.2.1"),
+        (1, "", "192.0.2.1"),
+        (1, "203.0.113.9", "203.0.113.9"),
+        (1, "198.51.100.1, 203.0.113.9", "203.0.113.9"),
+        (2, "198.51.100.1,203.0.113.9", "198.51.100.1"),
+        (2, "10.0.0.1, 198.51.100.1 , 203.0.113.9", "198.51.100.1"),
+        (2, "203.0.113.9", "203.0.113.9"),
+        (1, "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        (1, "::ffff:203.0.113.9", "203.0.113.9"),
+        (1, "unknown", None),
+        (1, "198.51.100.1, ", "192.0.2.1"),
+    ],
+)
+def test_behind_proxies_only_what_they_say_is_believed(
+    settings: Settings, proxies: int, forwarded: str, expected: str | None
+) -> None:
+    settings.TRUSTED_PROXIES = proxies
+    assert client_address({"REMOTE_ADDR": "192.0.2.1", "HTTP_X_FORWARDED_FOR": forwarded}) == expected
