@@ -13,5 +13,5 @@ COPY balances balances
 # Collecting needs settings and no database; the key is for this one command.
 RUN SECRET_KEY=collectstatic DATABASE_URL=postgresql://unused@unused/unused python manage.py collectstatic --no-input
 USER indexer
-EXPOSE 8000
+EXPOSE 8000 8001
 CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--blocking-threads", "4", "indexer_project.wsgi:application"]

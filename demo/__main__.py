@@ -66,6 +66,7 @@ def demo(arguments: argparse.Namespace, recording: Path, tip: int) -> int:
     with running(plan) as system:
         say(f"  balances   {system.api}/tokens/balances")
         say(f"  API        {system.api}/docs")
+        say(f"  stream     {system.api}/events/stream   (curl -NL)")
         say(f"  admin      {system.api}/admin/   login: admin   password: {system.password}")
         say(f"  source     {system.source}")
         say(f"  logs       {plan.data / 'logs'}")

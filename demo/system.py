@@ -1,4 +1,4 @@
-"""The whole system, started: database, source, synchronizer, two processors and the API."""
+"""The whole system, started: database, source, synchronizer, two processors, the API and its stream of events."""
 
 import secrets
 import shutil
@@ -44,7 +44,7 @@ def running(plan: Plan) -> Iterator[System]:
     with ExitStack() as stack:
         postgres = plan.data / "postgres"
         stack.callback(embedded_postgres.stop, postgres)
-        source_port = free_port()
+        source_port, stream_port = free_port(), free_port()
         password = secrets.token_urlsafe(9)
         source = f"http://127.0.0.1:{source_port}/graphql/query"
         environment = {
@@ -53,6 +53,8 @@ def running(plan: Plan) -> Iterator[System]:
             "QUEUE": plan.queue,
             "SECRET_KEY": secrets.token_urlsafe(40),
             "HTTPS": "false",
+            "STREAM_PORT": str(stream_port),
+            "STREAM_URL": f"http://127.0.0.1:{stream_port}/events/stream",
             "DJANGO_SUPERUSER_PASSWORD": password,
             "PYTHONUNBUFFERED": "1",
         }
@@ -68,6 +70,7 @@ def running(plan: Plan) -> Iterator[System]:
         processes.start("runsync", "manage.py", "runsync")
         for name in PROCESSORS:
             processes.start(name, "manage.py", "processevents")
+        processes.start("runstream", "manage.py", "runstream")
         processes.start(
             "api", "-m", "granian", "--interface=wsgi", "--host=127.0.0.1", f"--port={plan.port}", "--workers=1",
             "--blocking-threads=4", "indexer_project.wsgi:application",

@@ -4,6 +4,7 @@ Settings are imported by every process, so a reader never raises: it returns the
 `indexer_project.checks` then refuses to start the processes whose part of the configuration is missing or wrong.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import TypeVar
 
 import environ
 
-PARTS = ("database", "sync", "events", "queue", "api", "metrics")
+PARTS = ("database", "sync", "events", "queue", "api", "metrics", "stream")
+
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 
 T = TypeVar("T")
 
@@ -73,6 +76,14 @@ class Environment:
 
     def decimal(self, part: str, name: str, default: float, *, least: float = 0.0, most: float = 1e9) -> float:
         return self._number(part, name, float, default, least, most, "a number")
+
+    def rate(self, part: str, name: str) -> tuple[int, int] | None:
+        """So many in so many seconds, written as 600/minute; None when it is not set."""
+        text = self.text(name)
+        match = re.fullmatch(r"([1-9][0-9]{0,8})/(second|minute|hour|day)", text)
+        if text and not match:
+            self.complain(part, name, f"{name}={text!r} is not a rate.", f"Set {name} as 600/minute, or leave it out.")
+        return (int(match[1]), _SECONDS[match[2]]) if match else None
 
     def _number(self, part: str, name: str, kind: Callable[[str], T], default: T, least: T, most: T, what: str) -> T:
         text = self.text(name, str(default))

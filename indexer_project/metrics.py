@@ -8,8 +8,9 @@ from prometheus_client import start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from balances.api.snapshots import snapshot
+from balances.status import read_status
 from events.refused import refused_by_reason
-from indexer_project.status import read_status
 
 
 class MetricsPortTaken(Exception):
@@ -37,33 +38,31 @@ class ProcessCollector(Collector):
 
 
 def _state() -> Iterator[Metric]:
-    status = read_status()
+    with snapshot() as seen:
+        status = read_status(seen.progress)
+        refused_events = refused_by_reason()
     gauges = {
-        "tip_height": (status.tip, "highest height that the source said it has"),
-        "contiguous_height": (status.contiguous, "stored up to here without a gap"),
-        "indexed_height": (status.indexed, "applied up to here"),
+        "tip_height": (status.progress.tip, "highest height that the source said it has"),
+        "contiguous_height": (status.progress.contiguous, "stored up to here without a gap"),
+        "indexed_height": (status.progress.indexed, "applied up to here"),
         "lag_heights": (status.lag, "heights the index is behind the tip"),
         "stored_blocks": (status.stored_blocks, "complete heights"),
-        "gap_heights": (_heights(status.gaps), "heights missing below the tip"),
-        "accepted_gap_heights": (_heights(status.accepted_gaps), "heights a person accepted as missing"),
-        "outbox_pending": (status.outbox_pending, "messages that are not applied"),
-        "outbox_unpublished": (status.outbox_unpublished, "messages that the queue has not got"),
-        "outbox_set_aside": (status.outbox_set_aside, "messages that nobody understood"),
+        "gap_heights": (status.missing.heights, "heights missing below the tip"),
+        "accepted_gap_heights": (status.accepted.heights, "heights a person accepted as missing"),
+        "outbox_pending": (status.backlog.pending, "messages that are not applied"),
+        "outbox_unpublished": (status.backlog.unpublished, "messages that the queue has not got"),
+        "outbox_set_aside": (status.backlog.set_aside, "messages that nobody understood"),
     }
     for name, (value, text) in gauges.items():
         yield GaugeMetricFamily(f"indexer_{name}", text, value)
     endpoints = GaugeMetricFamily("indexer_endpoint_up", "1 when the endpoint is used", labels=["url"])
     for endpoint in status.endpoints:
-        endpoints.add_metric([str(endpoint["url"])], 0 if endpoint["trouble"] else 1)
+        endpoints.add_metric([endpoint.url], 0 if endpoint.trouble else 1)
     yield endpoints
     refused = GaugeMetricFamily("indexer_refused_events", "events refused, by reason", labels=["reason"])
-    for reason, number in refused_by_reason().items():
+    for reason, number in refused_events.items():
         refused.add_metric([reason], number)
     yield refused
-
-
-def _heights(gaps: list[dict[str, int | str]]) -> int:
-    return sum(int(gap["last"]) - int(gap["first"]) + 1 for gap in gaps)
 
 
 def serve_metrics(counters: Counters) -> None:

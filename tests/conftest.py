@@ -30,6 +30,9 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.SECURE_SSL_REDIRECT = False
     # The tests have a database, whether or not the environment names one.
     settings.SETTINGS_PROBLEMS = tuple(each for each in settings.SETTINGS_PROBLEMS if each.name != "DATABASE_URL")
+    # Each test client would list every static file there is, and warn that none were collected.
+    settings.STATIC_ROOT = None
+    settings.WHITENOISE_USE_FINDERS = False
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 

@@ -117,6 +117,15 @@ def test_a_time_that_is_none_is_told_by_name(load: Any, name: str, value: str) -
         ("SQS_CREATE_QUEUE", "perhaps", "queue"),
         ("HTTPS", "perhaps", "api"),
         ("DEBUG", "2", "api"),
+        ("READ_DATABASE_URL", "mysql://root@localhost/indexer", "api"),
+        ("READ_DATABASE_URL", "replica", "api"),
+        ("CORS_ORIGINS", "wallet.example.org", "api"),
+        ("CORS_ORIGINS", "https://wallet.example.org/", "api"),
+        ("CORS_ORIGINS", "https://*.example.org", "api"),
+        ("THROTTLE_ADDRESS", "600", "api"),
+        ("THROTTLE_ADDRESS", "0/minute", "api"),
+        ("THROTTLE_KEY", "10/fortnight", "api"),
+        ("API_KEYS", "long-enough-to-be-a-key short", "api"),
         ("TX_INDEXER_URLS", "indexer.gno.land/graphql/query", "sync"),
         ("TX_INDEXER_URLS", "http://a/graphql/query,ws://b/graphql/query", "sync"),
         ("TX_INDEXER_URLS", "http://", "sync"),
@@ -165,6 +174,17 @@ def test_postgresql_is_reached_by_url(load: Any, url: str, expected: dict[str, A
     loaded = load(DATABASE_URL=url)
     assert "DATABASE_URL" not in problems(loaded)
     assert loaded["DATABASES"]["default"].items() >= expected.items()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("", None), ("10/second", (10, 1)), ("600/minute", (600, 60)), ("1/day", (1, 86_400))]
+)
+def test_rates_are_so_many_in_so_many_seconds(load: Any, value: str, expected: tuple[int, int] | None) -> None:
+    assert load(THROTTLE_ADDRESS=value)["THROTTLE_ADDRESS"] == expected
+
+
+def test_keys_are_not_shown(load: Any) -> None:
+    assert "hunter2" not in str(problems(load(API_KEYS="hunter2"))["API_KEYS"])
 
 
 @pytest.mark.parametrize("value", ["http://a/q,http://b/q", "http://a/q http://b/q", " http://a/q ,, http://b/q,"])

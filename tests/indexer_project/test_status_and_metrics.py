@@ -42,11 +42,9 @@ def test_status_tells_programs_everything() -> None:
         "contiguous": 10,
         "indexed": 7,
         "lag": 15,
-        "gaps": [
-            {"first": 11, "last": 11, "reason": "no block"},
-            {"first": 12, "last": 12, "reason": ""},
-            {"first": 21, "last": 22, "reason": ""},
-        ],
+        "gap_heights": 4,
+        "accepted_heights": 1,
+        "gaps": [{"first": 11, "last": 12, "reason": "height 11: no block"}, {"first": 21, "last": 22, "reason": ""}],
         "accepted_gaps": [{"first": 10, "last": 10, "reason": "lost"}],
         "endpoints": [
             {"url": "http://a/", "tip": 22, "trouble": ""},
@@ -64,7 +62,7 @@ def test_status_tells_programs_everything() -> None:
 def test_status_tells_people_the_same() -> None:
     said = status()
     assert "indexed              7" in said
-    assert "11  11  no block" in said
+    assert "11  12  height 11: no block" in said
     assert "http://b/  -1  HTTP 500" in said
 
 
