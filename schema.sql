@@ -161,6 +161,7 @@ CREATE TABLE public.ranking (
     id smallint NOT NULL,
     state character varying(8) NOT NULL,
     indexed_height bigint NOT NULL,
+    passing_to bigint,
     passed_at timestamp with time zone NOT NULL,
     pass_seconds double precision DEFAULT 0.0 NOT NULL,
     CONSTRAINT ranking_is_one CHECK ((id = 1))

@@ -70,7 +70,8 @@ def apply(messages: Collection[Message], *, new: bool = False) -> int:
     transfers = sum(len(message.transfers) for message in messages)
     at_once = transfers <= ranking.AT_ONCE
     if not at_once:
-        ranking.fall_behind()  # first: it may wait for another processor, which may wait for any row locked before
+        # First: it may wait for another processor, which may wait for any row locked before
+        ranking.fall_behind(min(message.first_height for message in messages))
     tokens = _intern_tokens(messages)
     positions: dict[str, int] = {}
     with connection.cursor() as cursor:

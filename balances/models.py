@@ -277,6 +277,7 @@ class Ranking(models.Model):
     id = models.SmallIntegerField(primary_key=True, default=1)
     state = models.CharField(max_length=8, choices=State.choices)
     indexed_height = models.BigIntegerField(help_text="Everything up to here is in the list, unless it is level.")
+    passing_to = models.BigIntegerField(null=True, help_text="Everything up to here will be, after the pass under way.")
     passed_at = models.DateTimeField(help_text="When it was last up to date, or being brought so.")
     pass_seconds = models.FloatField(db_default=0, help_text="How long that took.")
 

@@ -15,7 +15,8 @@ APPLIED = "applied"
 PROGRESS = f"""
 SELECT chain_id, start_height, tip, upper(coverage) - 1 AS highest,
        (SELECT upper(part) - 1 FROM unnest(coverage + accepted) AS part WHERE part @> start_height) AS contiguous,
-       (SELECT coalesce(sum(upper(part) - lower(part)), 0)::bigint FROM unnest(accepted - coverage) AS part) AS accepted,
+       (SELECT coalesce(sum(upper(part) - lower(part)), 0)::bigint FROM unnest(accepted - coverage) AS part)
+           AS accepted,
        first_block_hash, lower(coverage) AS lowest, generation,
        CASE WHEN pg_is_in_recovery() THEN clock_timestamp()::text ELSE pg_current_snapshot()::text END AS snapshot,
        pulse.lowest_pending, pulse.applied_at::text AS applied_at, pulse.newest,

@@ -47,11 +47,14 @@ FROM ranking WHERE state <> 'level'
 """
 
 _FALL_BEHIND = """
-INSERT INTO ranking AS known (id, state, indexed_height, passed_at) VALUES (1, 'behind', %s, now())
+INSERT INTO ranking AS known (id, state, indexed_height, passed_at)
+VALUES (1, 'behind', least(%(indexed)s, %(below)s), now())
 ON CONFLICT (id) DO UPDATE SET state = 'behind',
-    indexed_height = CASE known.state WHEN 'level' THEN excluded.indexed_height ELSE known.indexed_height END,
+    indexed_height = CASE known.state WHEN 'level' THEN excluded.indexed_height
+                                      ELSE least(known.indexed_height, %(below)s) END,
+    passing_to = least(known.passing_to, %(below)s),
     passed_at = CASE known.state WHEN 'level' THEN excluded.passed_at ELSE known.passed_at END
-WHERE known.state <> 'behind'
+WHERE known.state <> 'behind' OR known.indexed_height > %(below)s OR known.passing_to > %(below)s
 """
 
 _PAGES = "SELECT pg_relation_size('balances') / current_setting('block_size')::int"
@@ -71,14 +74,17 @@ AND ctid >= %(first)s::tid AND ctid < %(after)s::tid
 """
 
 
-def fall_behind() -> None:
-    """Say that the caller's transaction, which has passed the gate, changes balances and not their list."""
+def fall_behind(first_height: int) -> None:
+    """Say that the caller's transaction, which has passed the gate, changes balances and not their list.
+
+    `first_height`: the lowest one of what it applies. That is above all that is indexed, but for gaps filled late.
+    """
     with connection.cursor() as cursor:
         # Looked at first: the row would be a lock that every processor waits for.
-        cursor.execute("SELECT state FROM ranking")
-        if cursor.fetchone() == (Ranking.State.BEHIND,):
-            return
-        cursor.execute(_FALL_BEHIND, [read_progress().indexed])
+        cursor.execute("SELECT state, greatest(indexed_height, passing_to) FROM ranking")
+        row = cursor.fetchone()
+        if row is None or row[0] != Ranking.State.BEHIND or row[1] >= first_height:
+            cursor.execute(_FALL_BEHIND, {"indexed": read_progress().indexed, "below": first_height - 1})
 
 
 def catch_up(stop: threading.Event, pace: Pace, lock_seconds: float = 10.0) -> bool:
@@ -106,7 +112,7 @@ def _pass(stop: threading.Event, lock_seconds: float) -> bool:
         # Who applies now is waited for: what he moves is seen. Who begins later and leaves the list behind says so.
         gate.close(lock_seconds)
         indexed = read_progress().indexed
-        cursor.execute("UPDATE ranking SET state = 'passing' WHERE state <> 'level'")
+        cursor.execute("UPDATE ranking SET state = 'passing', passing_to = %s WHERE state <> 'level'", [indexed])
     ranked = 0
     with connection.cursor() as cursor:
         cursor.execute(_PAGES)
@@ -117,9 +123,9 @@ def _pass(stop: threading.Event, lock_seconds: float) -> bool:
             ranked += cursor.rowcount
         seconds = time.monotonic() - started
         cursor.execute(
-            "UPDATE ranking SET state = CASE state WHEN 'passing' THEN 'level' ELSE state END, indexed_height = %s,"
-            " passed_at = now(), pass_seconds = %s",
-            [indexed, seconds],
+            "UPDATE ranking SET state = CASE state WHEN 'passing' THEN 'level' ELSE state END,"
+            " indexed_height = passing_to, passing_to = NULL, passed_at = now(), pass_seconds = %s",
+            [seconds],
         )
     logger.info("Holders ranked balances=%d seconds=%.1f", ranked, seconds)
     return True

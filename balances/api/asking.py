@@ -65,15 +65,16 @@ def read_list(
 ) -> Asked[Wanted]:
     """What a list route is asked for. Raises `BadParameter`.
 
-    `allowed`: the parameters that the route has. `wanted`: reads its filters. `shape`: of its cursors. `ranked`: whether
-    it is read from the list of holders.
+    `allowed`: the parameters that the route has. `wanted`: reads its filters. `shape`: of its cursors. `ranked`:
+    whether it is read from the list of holders.
     """
     parameters.check_names(query, allowed)
     filters = wanted(query)
     limit = parameters.whole(query, "limit", 1, MAX_LIMIT)
     scope = scope_of(route, filters)
     after = _after(query, scope, shape(filters) if callable(shape) else shape)
-    return Asked(filters, Slice(limit or DEFAULT_LIMIT, after), scope, limit is not None, replace(_manner(query), ranked=ranked(filters)))
+    manner = replace(_manner(query), ranked=ranked(filters))
+    return Asked(filters, Slice(limit or DEFAULT_LIMIT, after), scope, limit is not None, manner)
 
 
 def scope_of(route: str, wanted: object) -> str:

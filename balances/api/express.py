@@ -213,12 +213,9 @@ def _ask(sql: str, values: Mapping[str, Any]) -> list[Row]:
             cursor = _kept.cursor = psycopg.Cursor(connection)
             set_json_loads(msgspec.json.decode, cursor)
         return cursor.execute(sql, values).fetchall()
-    except psycopg.Error:
-        database.errors_occurred = True  # Django will look whether it is still there
-        raise
     finally:
         connection.prepare_threshold = before
-        if database.close_at is not None and time.monotonic() >= database.close_at and not database.in_atomic_block:
+        if database.close_at is not None and time.monotonic() >= database.close_at:
             database.close()  # too old, or of a pool
 
 

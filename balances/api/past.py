@@ -28,13 +28,15 @@ FROM unnest(%(addresses)s::text[], %(paths)s::text[]) AS given (address, path)
 JOIN accounts USING (address) JOIN tokens USING (path)
 """
 
-# In the order in which accounts were first seen: that of the largest now is another every moment.
+# In the order in which accounts were first seen: that of the largest now is another every moment. What a backfill has
+# not ranked yet moved above the height that is ranked (`balances/ranking.py`).
 _HOLDERS = """
 SELECT token.id, held.account_id, accounts.address
 FROM (SELECT id, path FROM tokens WHERE id = ANY(%(tokens)s) ORDER BY path) AS token
 CROSS JOIN LATERAL (
     SELECT account_id FROM balances
-    WHERE token_id = token.id AND ranked_amount IS NOT NULL AND account_id > CASE token.path WHEN %(path)s THEN %(after)s ELSE -1 END
+    WHERE token_id = token.id AND ranked_amount IS NOT NULL
+      AND account_id > CASE token.path WHEN %(path)s THEN %(after)s ELSE -1 END
     ORDER BY account_id LIMIT %(limit)s
 ) AS held
 JOIN accounts ON accounts.id = held.account_id

@@ -13,8 +13,8 @@ block up to there is in. `includesUpTo`: nothing above it is; larger only while 
 **Tokens** are found by id (`realm.SYMBOL.seqid`), key (`realm.SYMBOL`) or realm, which means all its tokens.
 **Amounts** are whole units of the token, exact at any size; `amounts=string` is for clients whose numbers are doubles.
 
-**The past**: `height=` or `time=` gives any list of balances as it was then, exactly. Of one account and one token there
-are a series to draw and a statement of every transfer with the balance before and after it.
+**The past**: `height=` or `time=` gives any list of balances as it was then, exactly. Of one account and one token
+there are a series to draw, and a statement of every transfer with the balance before and after it.
 
 **Pages** neither shift nor repeat while blocks arrive. Follow `next`, or the `Link` header, until it is null.
 

@@ -37,8 +37,12 @@ ORDER BY {{column}} {{order}}, block_height {{order}}, tx_index {{order}}, event
 
 _EACH = "SELECT moved.* FROM unnest({ids}) AS walk (id) CROSS JOIN LATERAL ({one}) AS moved"
 
-# The limit inside keeps PostgreSQL from looking for what fulfils the condition in any other way.
-_SEEN = "SELECT * FROM ({seen}) AS seen WHERE {also} LIMIT %(limit)s"
+# The limit inside keeps PostgreSQL from looking for what fulfils the condition in any other way. The order is said
+# again: a condition that becomes a join may lose it.
+_SEEN = """
+SELECT * FROM ({seen}) AS seen WHERE {also}
+ORDER BY {first}block_height {order}, tx_index {order}, event_index {order} LIMIT %(limit)s
+"""
 
 _MERGED = """
 SELECT * FROM ({found}) AS found
@@ -111,7 +115,8 @@ def first_found(walks: Sequence[Walk], between: Between, also: str = "") -> str:
 def _sql(walk: Walk, columns: str, between: Between, cut: str, also: str = "") -> str:
     one = (_ONE if walk.column else _ALL).format(columns=columns, column=walk.column, order=between.order, cut=cut)
     if also:
-        one = _SEEN.format(seen=one, also=also)
+        first = f"{walk.column} {between.order}, " if walk.column else ""
+        one = _SEEN.format(seen=one, also=also, first=first, order=between.order)
     return _EACH.format(ids=walk.ids, one=one) if walk.column else one
 
 

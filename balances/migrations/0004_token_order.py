@@ -5,35 +5,36 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('balances', '0003_checkpoints'),
+        ("balances", "0003_checkpoints"),
     ]
 
     operations = [
         migrations.RemoveIndex(
-            model_name='token',
-            name='token_key',
+            model_name="token",
+            name="token_key",
         ),
         migrations.RemoveIndex(
-            model_name='token',
-            name='token_realm',
+            model_name="token",
+            name="token_realm",
         ),
         migrations.AlterField(
-            model_name='announcement',
-            name='token',
-            field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='balances.token'),
+            model_name="announcement",
+            name="token",
+            field=models.ForeignKey(
+                db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to="balances.token"
+            ),
         ),
         migrations.AddIndex(
-            model_name='announcement',
-            index=models.Index(fields=['token', 'block_height', 'tx_index', 'event_index'], name='announcement_token'),
+            model_name="announcement",
+            index=models.Index(fields=["token", "block_height", "tx_index", "event_index"], name="announcement_token"),
         ),
         migrations.AddIndex(
-            model_name='token',
-            index=models.Index(fields=['key', 'path'], name='token_key'),
+            model_name="token",
+            index=models.Index(fields=["key", "path"], name="token_key"),
         ),
         migrations.AddIndex(
-            model_name='token',
-            index=models.Index(fields=['realm', 'path'], name='token_realm'),
+            model_name="token",
+            index=models.Index(fields=["realm", "path"], name="token_realm"),
         ),
     ]

@@ -201,7 +201,7 @@ def test_a_message_without_rows_is_applied_as_nothing() -> None:
 
 
 def test_the_number_of_statements_does_not_depend_on_the_size_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranking, "AT_ONCE", 2_000)
+    monkeypatch.setattr(ranking, "AT_ONCE", 200)
 
     def statements(first_height: int, message_count: int, size: int) -> int:
         def rows(height: int) -> list[Row]:
@@ -212,6 +212,6 @@ def test_the_number_of_statements_does_not_depend_on_the_size_of_a_batch(monkeyp
             apply(batch)
         return len(captured)
 
-    assert statements(100, 1, 1) == statements(200, 10, 150) <= 9
-    statements(300, 10, 250)  # leaves the list of holders behind, and says so once
-    assert statements(400, 10, 250) == statements(500, 10, 500) <= 10
+    assert statements(100, 1, 1) == statements(200, 10, 15) <= 9
+    statements(300, 10, 25)  # leaves the list of holders behind, and says so once
+    assert statements(400, 10, 25) == statements(500, 10, 50) <= 10

@@ -105,6 +105,7 @@ def test_a_batch_that_begins_during_a_pass_keeps_the_list_behind() -> None:
 
     assert ranking.catch_up(Once(), ranking.NOW)  # type: ignore[arg-type]  # all that a pass asks of an event
     assert state() == "behind", "what was moved in between may have been passed already"
+    assert read_progress().ranked == 1, "and it was below what the pass was to reach"
     assert ranking.catch_up(never(), ranking.NOW)
     assert state() == "level"
     expect_conserved()
@@ -161,6 +162,16 @@ def another_pass() -> Iterator[None]:
     yield
     finish.set()
     other.join(20)
+
+
+def test_a_gap_that_is_filled_late_by_many_takes_back_how_far_the_list_is_true() -> None:
+    put(movements(50, 5))
+    with closing(PostgresQueue()) as queue:
+        one = processor(queue)
+        drain(lambda: one.process_batch(0))
+    assert Ranking.objects.get().indexed_height == 49
+    moved(movements(20, 5))
+    assert Ranking.objects.get().indexed_height == 19
 
 
 @pytest.mark.usefixtures("another_pass")

@@ -148,7 +148,7 @@ def test_a_holder_in_the_wrong_place_is_told_unless_the_list_is_said_to_be_behin
     small_ledger()
     sql(f"UPDATE balances SET ranked_amount = 7 WHERE {BALANCE}")
     assert broken() == [Break("ranking", TOKEN, "g1b", 7, 25)]
-    sql("INSERT INTO ranking VALUES (1, 'behind', 2, now(), 0)")
+    sql("INSERT INTO ranking (id, state, indexed_height, passed_at) VALUES (1, 'behind', 2, now())")
     assert broken() == []
 
 

@@ -1,4 +1,4 @@
-"""`manage.py checkpoints [--forget-from HEIGHT]`: how far balances of the past are prepared; or have that done again."""
+"""`manage.py checkpoints [--forget-from HEIGHT]`: how far balances of the past are prepared, or have it done again."""
 
 from typing import Any
 

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 import pytest
 from django.test import override_settings
 
-from balances.api import express
+from balances.api import express, throttles
 from balances.api.express import Environ, Express
 from replay.recording import Recording
 from tests.balances.api.both import HISTORY, Both, ask, check_pages, check_whatever
@@ -80,6 +80,9 @@ def test_what_a_client_has_is_not_sent_again(both: Both, gnotest: Recording) -> 
     ],
 )
 def test_what_is_not_plain_is_left_to_django(both: Both, gnotest: Recording, url: str, headers: dict[str, str]) -> None:
+    for plain in (f"/tokens/balances?address={HOLDER}", f"/tokens/{FOO}/balances", HISTORY):
+        both.same(plain)  # what there is to learn is learnt
+        both.same(plain, **headers)
     _, alone = both.same(url, **headers)
     assert not alone
 
@@ -119,15 +122,17 @@ def test_a_host_that_is_not_served_is_refused_however_often_it_asks(both: Both, 
 
 
 def test_a_header_that_nobody_knows_is_not_said_again(both: Both, gnotest: Recording) -> None:
+    asked = []
+
     def odd(environ: Environ, start_response: express.StartResponse) -> Iterable[bytes]:
         def odd_start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
-            return start_response(status, [*headers, ("X-Odd", "1")], *error)
+            asked.append(environ)
+            return start_response(status, [*headers, ("X-Request-Number", str(len(asked)))], *error)
 
         return both.django(environ, odd_start)
 
     lane = Express(odd)
-    for _ in range(2):
-        assert ("X-Odd", "1") in ask(lane, HISTORY, {}).headers
+    assert [ask(lane, HISTORY, {})["X-Request-Number"] for _ in range(3)] == ["1", "2", "3"]
 
 
 def test_kinds_of_requests_are_not_remembered_without_end(
@@ -137,3 +142,11 @@ def test_kinds_of_requests_are_not_remembered_without_end(
     for number in range(20):
         both.same(f"{HISTORY}?limit=1", Origin=f"https://{number}.example.org")
     assert len(both.express._headers) <= 5
+
+
+def test_every_request_counts(both: Both, gnotest: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    both.same(HISTORY)
+    monkeypatch.setattr(throttles, "_addresses", throttles.Limit(3, 60))
+    both.passed_on = 0
+    assert [ask(both.express, HISTORY, {}).status[:3] for _ in range(5)] == ["200", "200", "200", "429", "429"]
+    assert both.passed_on == 2

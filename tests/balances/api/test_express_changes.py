@@ -1,5 +1,7 @@
 """The fast lane while blocks arrive, and while the database goes away."""
 
+import time
+
 import pytest
 from django.core.signals import request_started
 from django.db import close_old_connections, connection
@@ -46,3 +48,16 @@ def test_a_connection_that_broke_costs_nobody_an_answer(both: Both) -> None:
     assert both.passed_on == 1, "Django found that the connection was gone, and made another"
     assert ask(both.express, HISTORY, {}) == before
     assert both.passed_on == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_is_too_old_or_of_a_pool_is_given_back(both: Both) -> None:
+    fill_database("gnotest-1", last=100)
+    _, alone = both.same(HISTORY)
+    assert alone
+    connection.close_at = time.monotonic()
+    both.passed_on = 0
+    assert ask(both.express, HISTORY, {}).status == "200 OK"
+    assert connection.connection is None
+    assert ask(both.express, HISTORY, {}).status == "200 OK"
+    assert both.passed_on == 0

@@ -44,6 +44,7 @@ INSERT INTO transfers (block_height, tx_index, event_index, token_id, from_accou
     SELECT 40000 + n, 0, 0, n, NULL, 9001, 1000 FROM generate_series(21, 6000) AS n;
 INSERT INTO announcements (block_height, tx_index, event_index, token_id, name, symbol, decimals)
     SELECT n, 0, 1, CASE WHEN n % 2 = 0 THEN 5 ELSE n END, 'Name ' || n, 'S' || n, 6 FROM generate_series(1, 6000) AS n;
+ANALYZE tokens, accounts, transfers;  -- else what PostgreSQL saw of them when they were empty decides how it joins
 INSERT INTO balances (token_id, account_id, amount, transfers, ranked_amount, address)
     SELECT token_id, account_id, sum(amount), count(*), sum(amount), min(accounts.address) FROM (
         SELECT token_id, to_account_id AS account_id, amount FROM transfers WHERE to_account_id IS NOT NULL

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
+from django.db import connection
 
 from balances.api import history
 from balances.api.filters import TransferFilters
+from balances.api.scans import SCAN
 from balances.api.tokens import Meant, Resolved
 from replay.recording import Recording
 from tests.balances.api.asking import Api, Row
@@ -125,11 +127,27 @@ def test_nothing_is_lost_where_one_page_stops_looking_and_the_next_begins(
     assert api.rows(HISTORY, limit=1000, order=order, **query) == rows
 
 
+@pytest.mark.parametrize("way", ["nestloop", "hashjoin", "mergejoin"])
+@pytest.mark.parametrize("query", [{"token": FACTORY}, {"address": BUSY, "token": FACTORY}, {"standard": "true"}])
+def test_the_order_is_kept_however_postgresql_joins(
+    everything: list[Row], api: Api, monkeypatch: pytest.MonkeyPatch, query: dict[str, str], way: str
+) -> None:
+    monkeypatch.setattr(history, "MERGED", 1)
+    with connection.cursor() as cursor:
+        for each in ("nestloop", "hashjoin", "mergejoin"):
+            cursor.execute(f"SET LOCAL enable_{each} = {'on' if each == way else 'off'}")
+        rows = api.rows(HISTORY, limit=15, **query)
+        cursor.execute(
+            "SET LOCAL enable_nestloop = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on"
+        )
+    assert rows == model(everything, query)
+
+
 @pytest.mark.parametrize("addresses", [0, 1, 20])
 @pytest.mark.parametrize("tokens", [0, 1, 50])
 def test_what_one_page_looks_through_is_shared_by_its_walks(addresses: int, tokens: int) -> None:
     wanted = TransferFilters(addresses=tuple(map(str, range(addresses))))
-    found = [Resolved(number, "", True, {}, 0, history.SCAN + 1) for number in range(tokens)]
+    found = [Resolved(number, "", True, {}, 0, SCAN + 1) for number in range(tokens)]
     walks, _, each = history._ways(wanted, Meant(found, None, {}) if tokens else None)
     number = len(walks) * (addresses or tokens or 1)
-    assert number * each <= history.SCAN < 2 * number * each
+    assert number * each <= SCAN < 2 * number * each
