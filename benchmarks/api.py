@@ -155,7 +155,8 @@ def main() -> None:
         raise SystemExit(NO_WRK)
     size = Size(20_000, 100_000) if options.smoke else Size(options.balances, options.transfers)
     seconds, rounds = (1, 1) if options.smoke else (options.seconds, 5)
-    with database("api", emptied=False) as url, tempfile.TemporaryDirectory() as made:
+    # What was made is kept: at full size it takes half an hour, and 20 GB under .data/ until `make clean`.
+    with database("api-smoke" if options.smoke else "api", emptied=False) as url, tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         started = time.perf_counter()
         if fill(url, size):

@@ -9,10 +9,11 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.db import connections
-from environ import Env
 
 from events.sqs import SqsQueue, SqsSettings
 from indexer_project import embedded_postgres, localstack
+from indexer_project.databases import database_at
+from indexer_project.settings import env
 from replay.recording import Recording, load_recording
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,7 +48,7 @@ def django_db_modify_db_settings() -> None:
         for setting in ("fsync", "full_page_writes", "synchronous_commit"):
             server.execute(f"ALTER SYSTEM SET {setting} = off")
         server.execute("SELECT pg_reload_conf()")
-    connections["default"].settings_dict.update(Env.db_url_config(url))
+    connections["default"].settings_dict.update(database_at(env, "database", "DATABASE_URL", url) or {})
 
 
 @pytest.fixture(scope="session")
