@@ -20,7 +20,7 @@ import psycopg
 
 from benchmarks.api_data import Size, fill
 from benchmarks.api_load import Load, Processes, Route, Wrk, ask, has_wrk, serve
-from benchmarks.database import ROOT, database
+from benchmarks.database import database, keep
 
 KEYS = {"handmade_ratio", "p99_ms_max", "routes"}
 OF_ROUTE = {"requests_per_s", "p50_ms", "p99_ms"}
@@ -181,7 +181,7 @@ def main() -> None:
     if missing := KEYS - results.keys() | {name for each in measured.values() for name in OF_ROUTE - each.keys()}:
         raise SystemExit(f"no figure for {', '.join(sorted(missing))}")
     if not options.smoke:
-        (ROOT / "benchmarks" / "results" / "api.json").write_text(json.dumps(results, indent=1) + "\n")
+        keep("api", results)
 
 
 def say(line: str) -> None:

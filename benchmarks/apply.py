@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import psycopg
 
-from benchmarks.database import ROOT, database, empty
+from benchmarks.database import ROOT, database, empty, keep
 from benchmarks.ledger import TRANSFERS_PER_BLOCK, fill_outbox, prefill
 from demo.system import sqs
 
@@ -156,7 +156,7 @@ def main() -> None:
     if missing := KEYS - results.keys():
         raise SystemExit(f"no figure for {', '.join(sorted(missing))}")
     if not small:
-        (ROOT / "benchmarks" / "results" / "apply.json").write_text(json.dumps(results, indent=1) + "\n")
+        keep("apply", results)
 
 
 def shown(each: Mapping[str, float]) -> str:

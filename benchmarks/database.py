@@ -1,5 +1,6 @@
 """The benchmarks' PostgreSQL: embedded, apart from every other, with the defaults of the server."""
 
+import json
 import multiprocessing
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -50,6 +52,13 @@ def _set(folder: Path, server: Mapping[str, str]) -> None:
     with psycopg.connect(embedded_postgres.start(folder), autocommit=True) as connection:
         for setting, value in server.items():
             connection.execute(f"ALTER SYSTEM SET {setting} = '{value}'")
+
+
+def keep(name: str, results: Mapping[str, Any]) -> None:
+    """Write what was measured to benchmarks/results/`name`.json."""
+    folder = ROOT / "benchmarks" / "results"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
 
 
 def empty(url: str) -> None:

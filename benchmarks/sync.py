@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks import live
-from benchmarks.database import ROOT, database, empty
+from benchmarks.database import ROOT, database, empty, keep
 from benchmarks.download import download, questions
 from demo.system import free_port
 
@@ -116,7 +116,7 @@ def main() -> None:
     if missing:
         raise SystemExit(f"no figure for {', '.join(sorted(missing))}")
     if not small:
-        (ROOT / "benchmarks" / "results" / "sync.json").write_text(json.dumps(results, indent=1) + "\n")
+        keep("sync", results)
 
 
 def say(line: str) -> None:
