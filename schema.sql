@@ -293,9 +293,6 @@ ALTER TABLE ONLY public.accepted_gaps
     ADD CONSTRAINT accepted_gaps_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.accounts
-    ADD CONSTRAINT account_address_unique UNIQUE (address);
-
-ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.announcements
@@ -363,6 +360,8 @@ ALTER TABLE ONLY public.transactions
 
 ALTER TABLE ONLY public.transfers
     ADD CONSTRAINT transfers_pkey PRIMARY KEY (block_height, tx_index, event_index);
+
+CREATE UNIQUE INDEX account_address_unique ON public.accounts USING btree (address) INCLUDE (id);
 
 CREATE INDEX announcement_token ON public.announcements USING btree (token_id, block_height, tx_index, event_index);
 

@@ -83,7 +83,8 @@ class Account(models.Model):
 
     class Meta:
         db_table = "accounts"
-        constraints = [models.UniqueConstraint(fields=["address"], name="account_address_unique")]
+        # With the id, so that an address is looked up without a visit to the table.
+        constraints = [models.UniqueConstraint(fields=["address"], include=["id"], name="account_address_unique")]
 
     def __str__(self) -> str:
         return self.address

@@ -20,7 +20,7 @@ import psycopg
 
 from benchmarks.api_data import Size, fill
 from benchmarks.api_load import Load, Processes, Route, Wrk, ask, has_wrk, serve
-from benchmarks.database import database, keep
+from benchmarks.database import SERVER, database, keep
 
 KEYS = {"handmade_ratio", "p99_ms_max", "routes"}
 OF_ROUTE = {"requests_per_s", "p50_ms", "p99_ms"}
@@ -156,7 +156,8 @@ def main() -> None:
     size = Size(20_000, 100_000) if options.smoke else Size(options.balances, options.transfers)
     seconds, rounds = (1, 1) if options.smoke else (options.seconds, 5)
     # What was made is kept: at full size it takes half an hour, and 20 GB under .data/ until `make clean`.
-    with database("api-smoke" if options.smoke else "api", emptied=False) as url, tempfile.TemporaryDirectory() as made:
+    name, server = ("api-smoke", {}) if options.smoke else ("api", SERVER)
+    with database(name, server, emptied=False) as url, tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         started = time.perf_counter()
         if fill(url, size):

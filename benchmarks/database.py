@@ -14,7 +14,11 @@ import psycopg
 
 from indexer_project import embedded_postgres
 
+_HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")
 ROOT = Path(__file__).resolve().parent.parent
+SERVER = {"shared_buffers": "4GB", "max_wal_size": "16GB", "checkpoint_timeout": "15min", "jit": "off"}
+"""What any server for such a database would be given; none of it is about durability, which is as the server has it."""
+
 TABLES = (
     "blocks, transactions, chain, accepted_gaps, incomplete_heights, endpoint_states, outbox, refused_events,"
     " set_aside_messages, tokens, token_totals, announcements, accounts, transfers, balances, ranking,"
@@ -52,6 +56,25 @@ def _set(folder: Path, server: Mapping[str, str]) -> None:
     with psycopg.connect(embedded_postgres.start(folder), autocommit=True) as connection:
         for setting, value in server.items():
             connection.execute(f"ALTER SYSTEM SET {setting} = '{value}'")
+
+
+@contextmanager
+def huge_pages(size: int) -> Iterator[str]:
+    """Room for so many bytes in huge pages, where we may make it, given back afterwards; says what was done.
+
+    With pages of 4 kB a good part of the processor's time goes into finding where memory is, in buffers of gigabytes.
+    PostgreSQL takes huge pages by itself where there are any (`huge_pages = try`).
+    """
+    try:
+        before = int(_HUGE_PAGES.read_text())
+        _HUGE_PAGES.write_text(str(before + size // (2 << 20)))
+    except OSError as error:
+        yield f"no huge pages were reserved ({error.strerror}): see docs/scale.md"
+        return
+    try:
+        yield f"{int(_HUGE_PAGES.read_text()) - before:,} huge pages reserved until the end"
+    finally:
+        _HUGE_PAGES.write_text(str(before))
 
 
 def keep(name: str, results: Mapping[str, Any]) -> None:

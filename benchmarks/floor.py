@@ -9,7 +9,7 @@ from itertools import islice
 
 import psycopg
 
-from benchmarks.ledger import movements
+from benchmarks.ledger import address, movements
 
 BATCH = int(os.environ.get("BENCH_FLOOR_BATCH", "20000"))
 
@@ -19,10 +19,13 @@ def run() -> dict[str, float]:
         int(os.environ[name]) for name in ("BENCH_FIRST", "BENCH_TRANSFERS", "BENCH_ACCOUNTS")
     )
     rows = movements(first, transfers, accounts)
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        ids: dict[str, int] = dict(connection.execute("SELECT address, id FROM accounts").fetchall())
+    of = [ids[address(number)] for number in range(accounts)]
     batches = []
     while batch := list(islice(rows, BATCH)):
         batches.append(
-            "".join(f"{h}\t{s + 1}\t{r + 1}\t{x}\t0\t{t + 1}\t{amount}\n" for h, x, t, s, r, amount in batch).encode()
+            "".join(f"{h}\t{of[s]}\t{of[r]}\t{x}\t0\t{t + 1}\t{amount}\n" for h, x, t, s, r, amount in batch).encode()
         )
     started = time.perf_counter()
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:

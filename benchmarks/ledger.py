@@ -1,5 +1,6 @@
 """Data for the apply benchmark: a history that is already there, and messages that wait to be applied."""
 
+import hashlib
 import itertools
 import random
 from collections.abc import Iterator
@@ -13,12 +14,12 @@ TOKENS = 100
 ACCOUNTS = 1_000_000
 TRANSFERS_PER_BLOCK = 200
 
-# Account n is "g1" and 38 digits: as long as an address, and made in SQL and in Python alike.
-_ADDRESS = "'g1' || lpad(%s::text, 38, '0')"
+# Made in SQL and in Python alike, as long as an address, and as little in order: neighbours in an index are strangers.
+_ADDRESS = "'g1' || substr(md5('a' || %s) || md5('b' || %s), 1, 38)"
 
 
 def address(number: int) -> str:
-    return f"g1{number:038}"
+    return "g1" + "".join(hashlib.md5(f"{letter}{number}".encode()).hexdigest() for letter in "ab")[:38]
 
 
 def token(number: int) -> str:
@@ -37,8 +38,14 @@ def prefill(url: str, transfers: int, accounts: int) -> None:
             " '.0000000', 'k' || n, 'r' || n, true FROM generate_series(0, %s) AS n",
             [TOKENS - 1],
         )
+        # Who is met more often is met earlier, as in a chain: a draw without replacement, by Zipf's weights.
         connection.execute(
-            f"INSERT INTO accounts (address) SELECT {_ADDRESS % 'n'} FROM generate_series(0, %s) AS n", [accounts - 1]
+            "CREATE TEMPORARY TABLE numbered AS SELECT number, row_number() OVER (ORDER BY met) AS id FROM"
+            " (SELECT n AS number, -ln(1 - random()) * (n + 1) AS met FROM generate_series(0, %s) AS n) AS numbers",
+            [accounts - 1],
+        )
+        connection.execute(
+            f"INSERT INTO accounts (address) SELECT {_ADDRESS % ('number', 'number')} FROM numbered ORDER BY id"
         )
         indexes = connection.execute(
             "SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN ('transfers', 'balances')"
@@ -50,21 +57,29 @@ def prefill(url: str, transfers: int, accounts: int) -> None:
         connection.execute(
             "INSERT INTO transfers"
             " (block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount)"
-            " SELECT n / %(per)s, n %% %(per)s, 0, floor(%(tokens)s ^ random())::int,"
-            " floor(%(accounts)s ^ random())::int,"
-            " floor(%(accounts)s ^ random())::int, 1 + (random() * 1000)::int"
-            " FROM generate_series(0, %(last)s) AS n",
+            " SELECT n / %(per)s, n %% %(per)s, 0, token_id, senders.id, recipients.id, amount FROM"
+            " (SELECT n, floor(%(tokens)s ^ random())::int AS token_id,"
+            " floor(%(accounts)s ^ random())::int - 1 AS sender,"
+            " floor(%(accounts)s ^ random())::int - 1 AS recipient, 1 + (random() * 1000)::int AS amount"
+            " FROM generate_series(0, %(last)s) AS n) AS drawn"
+            " JOIN numbered AS senders ON senders.number = sender"
+            " JOIN numbered AS recipients ON recipients.number = recipient ORDER BY n",
             {"per": TRANSFERS_PER_BLOCK, "tokens": TOKENS, "accounts": accounts, "last": transfers - 1},
         )
         connection.execute(
             "INSERT INTO balances (token_id, account_id, amount, ranked_amount, transfers, address)"
             " SELECT token_id, account_id, sum(amount), sum(amount), count(*),"
             " (SELECT address FROM accounts WHERE id = account_id) FROM ("
-            " SELECT token_id, to_account_id AS account_id, amount FROM transfers UNION ALL"
-            " SELECT token_id, from_account_id, -amount FROM transfers) AS sides GROUP BY token_id, account_id"
+            " SELECT block_height, token_id, to_account_id AS account_id, amount FROM transfers UNION ALL"
+            " SELECT block_height, token_id, from_account_id, -amount FROM transfers) AS sides"
+            " GROUP BY token_id, account_id ORDER BY min(block_height)"
         )
-        for _, definition in indexes:
-            connection.execute(definition)
+        for name, definition in indexes:
+            # As full as the tree becomes where insertions fall anywhere. Built full, all its pages would split at once.
+            partial = definition.find(" WHERE ") if " WHERE " in definition else len(definition)
+            filled = " WITH (fillfactor = 70)" if name != "transfer_token" else ""
+            connection.execute(definition[:partial] + filled + definition[partial:])
+            connection.execute(f"ALTER INDEX {name} RESET (fillfactor)")
         connection.execute("INSERT INTO token_totals (token_id) SELECT id FROM tokens")
         connection.execute(
             "INSERT INTO chain (id, chain_id, first_block_hash, start_height, coverage, tip)"
@@ -72,7 +87,6 @@ def prefill(url: str, transfers: int, accounts: int) -> None:
             [CHAIN_ID, blocks + 1, blocks],
         )
         connection.execute("VACUUM ANALYZE")
-        connection.execute("CHECKPOINT")
 
 
 def movements(first_height: int, transfers: int, accounts: int) -> Iterator[tuple[int, int, int, int, int, int]]:

@@ -10,7 +10,7 @@ from blocks.answers import TransactionAnswer
 from blocks.synchronizer import SyncSettings
 from events.postgres_queue import PostgresQueue
 from events.profiles import Profile, profile_for
-from events.queues import BATCH, Queue
+from events.queues import Queue
 from events.recorder import Recorder
 from events.relay import Relay
 from events.sqs import SqsQueue, SqsSettings
@@ -71,11 +71,7 @@ def dead_letter_queue() -> Iterator[SqsQueue | None]:
         made.close()
 
 
-POSTGRES_BATCH_BYTES = 10 * 1024 * 1024
-"""So much at once where the queue sets no limit: the larger a batch, the fewer rows are touched twice."""
-
-
 def queue() -> Queue:
     if settings.QUEUE == "sqs":
         return sqs_queue()
-    return PostgresQueue(max(BATCH, POSTGRES_BATCH_BYTES // settings.SQS_MAX_MESSAGE_BYTES))
+    return PostgresQueue()
