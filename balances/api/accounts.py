@@ -10,12 +10,12 @@ from balances.api.scans import LAST, LOOKED_UP, SCAN
 from balances.api.steps import Reading, Row, Steps
 from balances.api.tokens import Meant, Resolved, TokenRow, columns_of, described, resolving, resolving_one
 
-_ACCOUNTS = "ARRAY(SELECT id FROM accounts WHERE address = ANY(%(addresses)s))"
+ACCOUNTS = "ARRAY(SELECT id FROM accounts WHERE address = ANY(%(addresses)s))"
 
 # Everything that the accounts hold, as long as it is not too much, put in order.
 _ALL = f"""
 WITH held AS MATERIALIZED (
-    SELECT account_id, token_id, amount FROM balances WHERE account_id = ANY({_ACCOUNTS}) LIMIT %(scan)s
+    SELECT account_id, token_id, amount FROM balances WHERE account_id = ANY({ACCOUNTS}) LIMIT %(scan)s
 ), said AS (SELECT count(*) AS said FROM held)
 """  # noqa: S608  # our own constant
 
@@ -27,7 +27,7 @@ WITH walked AS MATERIALIZED (
     SELECT max(path) AS said FROM walked HAVING count(*) = %(scan)s
 ), held AS MATERIALIZED (
     SELECT account.id AS account_id, walked.id AS token_id, balance.amount
-    FROM walked CROSS JOIN unnest({_ACCOUNTS}) AS account (id) CROSS JOIN LATERAL (
+    FROM walked CROSS JOIN unnest({ACCOUNTS}) AS account (id) CROSS JOIN LATERAL (
         SELECT amount FROM balances WHERE account_id = account.id AND token_id = walked.id OFFSET 0
     ) AS balance
 )
@@ -52,13 +52,13 @@ SELECT (SELECT said FROM said), page.* FROM (VALUES (0)) AS always LEFT JOIN (
 _PAIR = f"""
 LEFT JOIN (
     balances AS held JOIN accounts ON accounts.id = held.account_id
-) ON held.token_id = token.id AND held.account_id = ANY({_ACCOUNTS})
+) ON held.token_id = token.id AND held.account_id = ANY({ACCOUNTS})
 """
 
 _PAIRS = f"""
 SELECT balances.token_id, accounts.address, balances.amount
 FROM balances JOIN accounts ON accounts.id = balances.account_id
-WHERE balances.account_id = ANY({_ACCOUNTS}) AND balances.token_id = ANY(%(tokens)s)
+WHERE balances.account_id = ANY({ACCOUNTS}) AND balances.token_id = ANY(%(tokens)s)
 """  # noqa: S608  # our own constant
 
 
@@ -119,7 +119,7 @@ def _looked_up(wanted: BalanceFilters, part: Slice, beside: Callable[[Resolved],
         for token_id, address, amount in found
         if token_id in tokens and (amount or wanted.include_zero) and (wanted.least is None or amount >= wanted.least)
     ]
-    return _page(sorted((row for row in rows if _place(row) > after), key=_place), part, meant.complete_to)
+    return _page(sorted((row for row in rows if place(row) > after), key=place), part, meant.complete_to)
 
 
 def _pairs(wanted: BalanceFilters, first: str) -> Steps[tuple[Meant, Sequence[Row]]]:
@@ -135,8 +135,9 @@ def _pairs(wanted: BalanceFilters, first: str) -> Steps[tuple[Meant, Sequence[Ro
 
 
 def _page(rows: list[dict[str, Any]], part: Slice, searched: str | None) -> Page:
-    return page_of(rows, part.limit, _place, searched=None if searched is None else (searched, LAST))
+    return page_of(rows, part.limit, place, searched=None if searched is None else (searched, LAST))
 
 
-def _place(row: dict[str, Any]) -> tuple[str, str]:
+def place(row: dict[str, Any]) -> tuple[str, str]:
+    """Where a balance stands in these lists."""
     return row["tokenPath"], row["address"]

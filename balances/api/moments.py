@@ -3,6 +3,7 @@
 What is above the indexed height may still change: one moment above it is refused, and a period ends there.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from django.db import connection
 from balances.api.filters import Period, When
 from balances.api.history import rfc3339
 from balances.api.refusals import BadParameter, NotIndexed
+from balances.api.steps import Statement
 from balances.progress import PROGRESS, Progress, progress_of
 
 # Times ascend with heights, so these are look-ups in the index of times.
@@ -20,13 +22,14 @@ _NEXT_AFTER = "SELECT height FROM blocks WHERE time > {} ORDER BY time, height L
 _FIRST_FROM = "SELECT height FROM blocks WHERE time >= {} ORDER BY time, height LIMIT 1"
 
 _AT_HEIGHT = f"""
-SELECT progress.start_height, %(height)s::bigint, (SELECT time FROM blocks WHERE height = %(height)s), NULL,
-       progress.*
+SELECT progress.start_height AS begun, %(height)s::bigint AS meant,
+       (SELECT time FROM blocks WHERE height = %(height)s) AS moment, NULL::bigint AS following, progress.*
 FROM ({PROGRESS}) AS progress
 """  # noqa: S608  # our own constant
 
 _AT_TIME = f"""
-SELECT progress.start_height, last.height, last.time, ({_NEXT_AFTER.format("%(time)s")}), progress.*
+SELECT progress.start_height AS begun, last.height AS meant, last.time AS moment,
+       ({_NEXT_AFTER.format("%(time)s")}) AS following, progress.*
 FROM ({PROGRESS}) AS progress LEFT JOIN LATERAL ({_LAST_BY.format("%(time)s")}) AS last ON true
 """  # noqa: S608  # our own constants
 
@@ -56,16 +59,28 @@ def moment(when: When, *, ranked: bool = False) -> Moment:
 
     Raises `NotIndexed` when it is not known for sure yet, and `BadParameter` when it is before everything.
     """
-    by_time = when.time is not None
     with connection.cursor() as cursor:
-        cursor.execute(_AT_TIME if by_time else _AT_HEIGHT, {"height": when.height, "time": when.time})
-        start, height, time, following, *row = cursor.fetchone() or (0, when.height, None, None)
+        cursor.execute(*asking(when))
+        return moment_of(when, cursor.fetchone(), ranked=ranked)
+
+
+def asking(when: When) -> Statement:
+    """The statement whose row `moment_of` understands; its column `meant` is the height."""
+    if when.time is None:
+        return _AT_HEIGHT, {"height": when.height}
+    return _AT_TIME, {"time": when.time}
+
+
+def moment_of(when: When, found: Sequence[Any] | None, *, ranked: bool = False) -> Moment:
+    """As `moment`."""
+    start, height, time, following, *row = found or (0, when.height, None, None)
     progress = progress_of(row or None)
     indexed = progress.ranked if ranked else progress.indexed
     name, asked = ("height", str(when.height)) if when.time is None else ("time", rfc3339(when.time))
     if height is not None and height < start:
         raise BadParameter(name, f"{asked} is before the index begins", f"From height {start} on")
     # A block that is not indexed, or not even stored, may be of that time too, unless the next one is known and later.
+    by_time = when.time is not None
     sure = not by_time or (following is not None and following <= indexed + 1) or (time == when.time and height != 0)
     if indexed < 0 or not sure or (height is not None and height > indexed):
         raise NotIndexed(name, asked, indexed)

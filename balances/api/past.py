@@ -16,16 +16,26 @@ from balances.api import holders as now
 from balances.api.asking import Slice
 from balances.api.cursors import MAX_INT64
 from balances.api.filters import BalanceFilters, TokenFilters, When
-from balances.api.moments import Moment, moment
-from balances.api.pages import Page, Read
+from balances.api.moments import Moment, asking, moment, moment_of
+from balances.api.pages import Page, Read, page_of
 from balances.api.scans import LOOKED_UP
-from balances.api.tokens import Resolved, resolve
+from balances.api.steps import Reading, Steps, run
+from balances.api.tokens import Resolved, resolve, resolving_one
 from balances.models import Token
 
 _PAIRS = """
 SELECT address, path, accounts.id, tokens.id
 FROM unnest(%(addresses)s::text[], %(paths)s::text[]) AS given (address, path)
 JOIN accounts USING (address) JOIN tokens USING (path)
+"""
+
+_AMOUNT = past.AMOUNT.format(account="held.account_id", of="token.id", height="at.meant")
+
+_PAIR = f"""
+CROSS JOIN ({{moment}}) AS at
+LEFT JOIN (
+    balances AS held JOIN accounts ON accounts.id = held.account_id
+) ON held.token_id = token.id AND held.account_id = ANY({accounts.ACCOUNTS})
 """
 
 # In the order in which accounts were first seen: that of the largest now is another every moment. What a backfill has
@@ -48,12 +58,15 @@ _LAST_ACCOUNT = MAX_INT64 - 1
 
 def held(wanted: BalanceFilters, part: Slice) -> Page:
     """As `accounts.held`."""
-    return _of_accounts(accounts.held, wanted, part)
+    return run(_of_accounts(accounts.held, wanted, part))
 
 
-def held_of_tokens(wanted: BalanceFilters, part: Slice) -> Page:
+@Reading
+def held_of_tokens(wanted: BalanceFilters, part: Slice) -> Steps[Page]:
     """As `accounts.held_of_tokens`."""
-    return _of_accounts(accounts.held_of_tokens, wanted, part)
+    if (page := (yield from _of_one_token(wanted, part))) is not None:
+        return page
+    return (yield from _of_accounts(accounts.held_of_tokens, wanted, part))
 
 
 def sums(wanted: BalanceFilters, part: Slice) -> Page:
@@ -126,22 +139,59 @@ def _wanted(wanted: BalanceFilters, amount: int) -> bool:
     return (amount != 0 or wanted.include_zero) and (wanted.least is None or amount >= wanted.least)
 
 
-def _of_accounts(read: Read[BalanceFilters], wanted: BalanceFilters, part: Slice) -> Page:
-    at = moment(_when(wanted))
-    page = read(replace(wanted, least=None, include_zero=True), part)
-    known = _amounts(at, page.rows)
-    rows = [row | {"amount": known[pair]} for row in page.rows if (pair := (row["address"], row["tokenPath"])) in known]
-    return Page([row for row in rows if _wanted(wanted, row["amount"])], page.last, at.members())
+def _of_accounts(read: Reading[BalanceFilters], wanted: BalanceFilters, part: Slice) -> Steps[Page]:
+    when = _when(wanted)
+    (found,) = (yield asking(when)) or (None,)
+    at = moment_of(when, found)
+    page = yield from read.steps(replace(wanted, least=None, include_zero=True), part)
+    pairs = yield (
+        _PAIRS,
+        {"addresses": [row["address"] for row in page.rows], "paths": [row["tokenPath"] for row in page.rows]},
+    )
+    names = {(account, token): (address, path) for address, path, account, token in pairs}
+    known = past.amounts_of((yield past.asking_amounts(at.height, names))) if names else {}
+    then = {names[pair]: amount for pair, amount in known.items()}
+    return _page(
+        wanted,
+        at,
+        replace(page, rows=[row | {"amount": then.get((row["address"], row["tokenPath"]))} for row in page.rows]),
+    )
 
 
-def _amounts(at: Moment, rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], int]:
-    """What was held, by address and token path, of those rows whose account had moved the token by then."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _PAIRS, {"addresses": [row["address"] for row in rows], "paths": [row["tokenPath"] for row in rows]}
-        )
-        names = {(account, token): (address, path) for address, path, account, token in cursor.fetchall()}
-    return {names[pair]: amount for pair, amount in past.amounts_at(at.height, names).items()}
+def _of_one_token(wanted: BalanceFilters, part: Slice) -> Steps[Page | None]:
+    """The page by one statement; None when not exactly one token is meant."""
+    when = _when(wanted)
+    moment_asked, values = asking(when)
+    one = yield from resolving_one(
+        wanted.tokens,
+        beside=f"accounts.address, {_AMOUNT}, at.*",
+        join=_PAIR.format(moment=moment_asked),
+        values={**values, "addresses": list(wanted.addresses)},
+    )
+    if one is None:
+        return None
+    meant, found = one
+    (token,) = meant.tokens
+    at = moment_of(when, found[0][2:])
+    rows = [
+        {
+            "address": address,
+            "tokenPath": token.path,
+            "amount": None if amount is None else int(amount),
+            "flags": token.flags,
+        }
+        for address, amount, *_ in found
+        if address is not None and wanted.standard in (None, token.standard)
+    ]
+    after = part.after or ("", "")
+    rows = sorted((row for row in rows if accounts.place(row) > after), key=accounts.place)
+    return _page(wanted, at, page_of(rows, part.limit, accounts.place))
+
+
+def _page(wanted: BalanceFilters, at: Moment, page: Page) -> Page:
+    """Of a page as the list is now what is wanted of then; an amount is None where nothing had moved by then."""
+    rows = [row for row in page.rows if row["amount"] is not None and _wanted(wanted, row["amount"])]
+    return Page(rows, page.last, at.members())
 
 
 def _supplies(at: Moment, rows: Sequence[dict[str, Any]]) -> dict[str, int]:

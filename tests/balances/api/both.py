@@ -73,8 +73,13 @@ class Both:
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         ask(self.express, url, headers, method)
         self.passed_on = 0
-        answer = ask(self.express, url, headers, method)
-        assert answer == ask(self.django, url, headers, method)
+        for _ in range(3):
+            answer = ask(self.express, url, headers, method)
+            other = ask(self.django, url, headers, method)
+            if answer == other:
+                break
+            # Of an index with gaps any transaction of the server makes a new version; autovacuum's comes now and then.
+        assert answer == other
         return answer, not self.passed_on
 
 

@@ -15,6 +15,7 @@ from tests.balances.api.both import HISTORY, Both, ask, check_pages, check_whate
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 
 HOLDER = "g1jg8mtutu9khhfwc4nxmuhcpftf0pajdhfvsqf5"
+BUSY = "g14cvqqfx0yu6d54dj0j6vadcz05vk5jfl49mlpf"
 FOO, FOO_REALM = "gno.land/r/demo/defi/foo20.FOO.0000000", "gno.land/r/demo/defi/foo20"
 FACTORY = "gno.land/r/demo/defi/grc20factory"
 
@@ -29,6 +30,9 @@ FAST: list[tuple[str, dict[str, str]]] = [
     (f"/tokens/{FOO_REALM}/balances", {"limit": "3"}),
     (f"/tokens/{quote(FOO, safe='')}/balances", {"address": HOLDER}),
     (f"/tokens/{FOO_REALM}/balances", {"address": HOLDER, "amounts": "string"}),
+    (f"/tokens/{FOO}/balances", {"address": HOLDER, "height": "200"}),
+    (f"/tokens/{FOO}/balances", {"address": HOLDER, "time": "2026-11-22T08:16:30Z"}),
+    (f"/tokens/{FOO}/balances", {"address": f"{HOLDER},{BUSY}", "height": "485", "limit": "1", "include": "zero"}),
     (f"/tokens/{FOO}/holders", {"limit": "3"}),
     (f"/accounts/{HOLDER}/balances", {"limit": "1"}),
     (f"/accounts/{HOLDER}/transfers", {"limit": "7"}),
