@@ -64,7 +64,7 @@ compose-check: install
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 tests: install localstack checks
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
 
 fuzz: install checks ## send the API what its schema allows and what it forbids; FUZZ_EXAMPLES=200 FUZZ_SEED=7
 	FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),100) FUZZ_SEED=$(or $(FUZZ_SEED),$(shell date +%s)) \
