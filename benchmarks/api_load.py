@@ -132,8 +132,10 @@ class Wrk:
     def _run(self, connections: int, pause: float, seconds: float) -> Load:
         known = [self._etag] if self._etag else []
         printed = subprocess.run(
+            # An answer that takes long is a figure, not a failure.
             ["wrk", "--threads=1", f"--connections={connections}", f"--duration={max(round(seconds), 1)}s", "--latency",
-             f"--script={ROOT / 'benchmarks' / 'api_load.lua'}", self._url, "--", str(self._file), str(pause), *known],
+             "--timeout=30s", f"--script={ROOT / 'benchmarks' / 'api_load.lua'}", self._url,
+             "--", str(self._file), str(pause), *known],
             capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
         said = json.loads(printed.splitlines()[-1])
