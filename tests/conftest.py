@@ -7,7 +7,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-import xdist
 from django.conf import settings
 from django.db import connections
 
@@ -39,17 +38,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(
-    django_db_modify_db_settings_parallel_suffix: None, request: pytest.FixtureRequest
-) -> None:
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """Start the embedded PostgreSQL when there is no other, before Django makes the test database in it.
 
     Each process of a parallel run has its own: what one does to its server no other may see.
     """
     if settings.DATABASE_URL:
         return
-    process = "".join(f"-{number}" for number in [xdist.get_xdist_worker_id(request)] if number != "master")
-    url = embedded_postgres.start(embedded_postgres.DATA_DIR / f"test-postgres{process}")
+    process = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    url = embedded_postgres.start(embedded_postgres.DATA_DIR / f"test-postgres-{process}")
     with psycopg.connect(url, autocommit=True) as server:
         # Tests kill clients, never this server: nothing of it must outlive the machine.
         for setting in ("fsync", "full_page_writes", "synchronous_commit"):
