@@ -182,7 +182,10 @@ def test_five_hundred_idle_listeners_cost_little() -> None:
 def database_connections() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction sees what it saw first
-        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND backend_type = 'client backend'"
+        )
         count: int = cursor.fetchone()[0]
         return count
 
