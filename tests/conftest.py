@@ -48,7 +48,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     process = os.environ.get("PYTEST_XDIST_WORKER", "alone")
     url = embedded_postgres.start(embedded_postgres.DATA_DIR / f"test-postgres-{process}")
     with psycopg.connect(url, autocommit=True) as server:
-        # Tests kill clients, never this server: nothing of it must outlive the machine. And what vacuums by itself makes
+        # Tests kill clients, never this server: nothing of it must outlive the machine. And vacuuming by itself makes
         # transactions, connections and statistics when no test expects them.
         for setting in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum"):
             server.execute(f"ALTER SYSTEM SET {setting} = off")
