@@ -14,7 +14,7 @@ from balances import ranking
 from balances.announcements import Announced, announce
 from balances.moves import MOVE, MOVE_AND_RANK
 from blocks.copying import copy_rows
-from events.grc20 import split_token
+from events.grc20 import realm_and_key
 from events.message import Message
 
 # A temporary table lives as long as the connection. A commit empties it, but not what the same transaction did before.
@@ -129,7 +129,7 @@ def _intern_tokens(messages: Collection[Message]) -> dict[str, int]:
         cursor.execute("SELECT path, id FROM tokens WHERE path = ANY(%s)", [list(paths)])
         tokens: dict[str, int] = dict(cursor.fetchall())
         if missing := sorted(paths.keys() - tokens.keys()):
-            rows = [(path, *_realm_and_key(path), paths[path]) for path in missing]
+            rows = [(path, *realm_and_key(path), paths[path]) for path in missing]
             cursor.execute(
                 "INSERT INTO tokens (path, realm, key, standard)"
                 " SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bool[])"
@@ -139,9 +139,3 @@ def _intern_tokens(messages: Collection[Message]) -> dict[str, int]:
             cursor.execute("SELECT path, id FROM tokens WHERE path = ANY(%s)", [missing])
             tokens |= dict(cursor.fetchall())
     return tokens
-
-
-def _realm_and_key(path: str) -> tuple[str, str]:
-    """The realm of a token and its key (realm.SYMBOL); a realm-stamped token is both by itself."""
-    split = split_token(path)
-    return (split[0], f"{split[0]}.{split[1]}") if split else (path, path)

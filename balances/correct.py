@@ -13,7 +13,7 @@ from balances import checkpoints, names
 from balances.moves import MOVE_AND_RANK
 from blocks.copying import copy_rows
 from events.deriving import Derived
-from events.grc20 import Movement, NewToken, split_token
+from events.grc20 import Movement, NewToken, realm_and_key
 
 _CREATE = """
 DROP TABLE IF EXISTS pg_temp.rederived, pg_temp.differing;
@@ -158,7 +158,7 @@ class Correction:
         """Correct the ledger, in the caller's transaction. Raises `Disturbed`."""
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE pg_temp.rederived")
-            rows = [(path, *_realm_and_key(path), standard) for path, standard in sorted(self._tokens.items())]
+            rows = [(path, *realm_and_key(path), standard) for path, standard in sorted(self._tokens.items())]
             columns: list[list[object]] = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
             cursor.execute("SELECT count(*) FROM tokens WHERE path = ANY(%s)", [columns[0]])
             known = cursor.fetchone()[0]
@@ -184,8 +184,3 @@ class Correction:
                 cursor.execute(_FORGET_TOTALS, [touched])
                 cursor.execute(_FORGET_TOKENS, [touched])
         return Corrected(added, removed, changed, announcements, standards, frozenset(concerned))
-
-
-def _realm_and_key(path: str) -> tuple[str, str]:
-    split = split_token(path)
-    return (split[0], f"{split[0]}.{split[1]}") if split else (path, path)

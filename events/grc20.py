@@ -117,6 +117,12 @@ def split_token(token: str) -> tuple[str, str] | None:
     return (found["realm"], found["symbol"]) if found else None
 
 
+def realm_and_key(token: str) -> tuple[str, str]:
+    """The realm of a token and its key (realm.SYMBOL); a realm-stamped token is both by itself."""
+    split = split_token(token)
+    return (split[0], f"{split[0]}.{split[1]}") if split else (token, token)
+
+
 def _library_stamped(
     kind: str, attributes: Sequence[Attribute], keys: set[str], emitter: str
 ) -> Movement | NewToken | Refusal:

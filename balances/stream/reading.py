@@ -17,7 +17,7 @@ from balances.api.tokens import resolve
 from balances.progress import Progress
 from balances.stream.asked import Wanted
 from balances.stream.positions import Position, end_of
-from events.grc20 import split_token
+from events.grc20 import realm_and_key
 
 PAGE_ROWS = 200
 
@@ -97,6 +97,5 @@ def _meaning(spellings: Collection[str], paths: Collection[str]) -> dict[str, fr
 
 def _ways(path: str) -> dict[str, str]:
     """How a token may be spelled: as its path, its key, or its realm."""
-    split = split_token(path)
-    realm, key = (split[0], f"{split[0]}.{split[1]}") if split else (path, path)
+    realm, key = realm_and_key(path)
     return {"path": path, "key": key, "realm": realm}
