@@ -17,6 +17,7 @@ from events.message import Message, MessageInvalid
 from events.outbox import Standing
 from events.queues import BATCH, Delivery, Queue
 from events.sqs import QueueUnavailable
+from events.troubles import Troubles
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Processor:
     keep_hours: int = 24
     messages: int = field(default=0, init=False)
     transfers: int = field(default=0, init=False)
-    _troubled: bool = field(default=False, init=False)
+    _troubles: Troubles = field(default_factory=lambda: Troubles(logger, "Processor"), init=False)
 
     def run(self, *, until_applied: bool = False) -> None:
         """Apply batch after batch until `stop` is set, or, with `until_applied`, until nothing is left in the outbox.
@@ -55,11 +56,11 @@ class Processor:
                 found = self.process_batch(1.0 if until_applied else self.wait_seconds)
                 done = until_applied and not found and outbox.depth().pending == 0
                 ranking.catch_up(self.stop, ranking.NOW if done else ranking.BUSY if found else ranking.IDLE)
-                self._say(None)
+                self._troubles.over()
                 if done:
                     return
             except (QueueUnavailable, OperationalError, InterfaceError) as error:
-                self._say(error)
+                self._troubles.met(error)
                 self.queue.close()
                 close_old_connections()
                 self.stop.wait(RETRY_SECONDS)
@@ -122,10 +123,3 @@ class Processor:
         logger.error("Message set aside id=%s outbox_id=%s reason=%s", delivery.id, outbox_id, reason)
         if outbox.set_aside(delivery.id, outbox_id, delivery.body, reason):
             self.queue.leave(delivery)
-
-    def _say(self, trouble: Exception | None) -> None:
-        if trouble is not None and not self._troubled:
-            logger.error("Processor waits error=%s", str(trouble).strip())
-        elif trouble is None and self._troubled:
-            logger.info("Processor goes on")
-        self._troubled = trouble is not None

@@ -9,6 +9,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 
 from balances import checkpoints
 from events import outbox
+from events.troubles import Troubles
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class Walker:
     """One walker; with any number of them, one at a time does something."""
 
     stop: threading.Event
-    _troubled: bool = field(default=False, init=False)
+    _troubles: Troubles = field(default_factory=lambda: Troubles(logger, "Walker"), init=False)
 
     def run(self) -> None:
         """Walk until `stop` is set. A database that is away is waited for."""
@@ -49,16 +50,9 @@ class Walker:
         try:
             more = checkpoints.step()
             share = BUSY_SHARE if more and outbox.depth().pending >= BACKLOG else IDLE_SHARE
-            self._say(None)
+            self._troubles.over()
         except (OperationalError, InterfaceError) as error:
-            self._say(error)
+            self._troubles.met(error)
             close_old_connections()
             return PAUSE_SECONDS
         return (time.monotonic() - started) * (1 / share - 1) if more else PAUSE_SECONDS
-
-    def _say(self, trouble: Exception | None) -> None:
-        if trouble is not None and not self._troubled:
-            logger.error("Checkpoints wait error=%s", str(trouble).strip())
-        elif trouble is None and self._troubled:
-            logger.info("Checkpoints go on")
-        self._troubled = trouble is not None

@@ -10,6 +10,7 @@ from events import outbox
 from events.bell import Bell
 from events.queues import BATCH
 from events.sqs import QueueUnavailable, SqsQueue
+from events.troubles import Troubles
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class Relay:
     _bell: Bell = field(default_factory=lambda: Bell(outbox.CHANNEL), init=False)
     _finish: threading.Event = field(default_factory=threading.Event, init=False)
     _refused: set[int] = field(default_factory=set, init=False)
-    _troubled: bool = field(default=False, init=False)
+    _troubles: Troubles = field(default_factory=lambda: Troubles(logger, "Relay"), init=False)
 
     def finish(self) -> None:
         """Make `run` end as soon as the queue has got everything; `stop` still ends it at once."""
@@ -47,13 +48,13 @@ class Relay:
                 self._bell.listen()
                 while self.publish_once() and not self.stop.is_set():
                     pass
-                self._say(None)
+                self._troubles.over()
                 self._refused.clear()
                 if self._finish.is_set() and not outbox.unpublished():
                     break
                 self._bell.wait(LOOK_SECONDS)
             except (QueueUnavailable, DatabaseError, InterfaceError) as error:
-                self._say(error)
+                self._troubles.met(error)
                 self._bell.close()
                 close_old_connections()
                 self.stop.wait(LOOK_SECONDS)
@@ -75,10 +76,3 @@ class Relay:
         self._refused.update({row.id for row in rows} - set(taken))
         logger.debug("Published messages=%d of=%d", len(taken), len(rows))
         return len(rows)
-
-    def _say(self, trouble: Exception | None) -> None:
-        if trouble is not None and not self._troubled:
-            logger.error("Relay waits error=%s", trouble)
-        elif trouble is None and self._troubled:
-            logger.info("Relay goes on")
-        self._troubled = trouble is not None

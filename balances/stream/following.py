@@ -10,6 +10,7 @@ from balances.stream import reading
 from balances.stream.connections import Connections
 from balances.stream.hub import Hub
 from events.bell import AsyncBell
+from events.troubles import Troubles
 
 logger = logging.getLogger(__name__)
 
@@ -24,21 +25,17 @@ async def follow(hub: Hub, own: Connections) -> NoReturn:
     `own`: one connection that nobody else uses, so that nobody who reads what is old delays what is new.
     """
     bell = AsyncBell(APPLIED)
-    troubled = False
+    troubles = Troubles(logger, "Stream")
     try:
         while True:
             try:
                 await bell.listen()
                 while await _bring_some(hub, own):
                     pass
-                if troubled:
-                    logger.info("Stream goes on")
-                troubled = False
+                troubles.over()
                 await bell.wait(LOOK_SECONDS)
             except DATABASE_AWAY as error:
-                if not troubled:
-                    logger.error("Stream waits for the database error=%s", str(error).strip())
-                troubled = True
+                troubles.met(error)
                 await bell.close()
                 await asyncio.sleep(RETRY_SECONDS)
     finally:
