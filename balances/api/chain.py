@@ -7,9 +7,9 @@ from django.db import connection
 
 from balances.api import history, refused
 from balances.api.asking import Slice
-from balances.api.history import rfc3339
 from balances.api.pages import Page, page_of
 from balances.api.refusals import NotStored
+from balances.api.times import rfc3339
 from balances.progress import read_progress
 from blocks.models import AcceptedGap, Block
 from events import refused_search

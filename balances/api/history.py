@@ -1,16 +1,17 @@
 """Transfers in chain order, newest first unless told otherwise. Hand-written SQL lives here."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection
 
+from balances.api.accounts import ACCOUNTS
 from balances.api.asking import Slice
 from balances.api.filters import TransferFilters
 from balances.api.pages import Page, page_of
 from balances.api.scans import MERGED, SCAN
 from balances.api.steps import Reading, Steps
+from balances.api.times import FIRST_FROM, LAST_BY, height_of
 from balances.api.tokens import Meant, resolving
 from balances.api.walks import COLUMNS, Between, Walk, end_of_scan, first_found
 
@@ -37,17 +38,12 @@ CROSS JOIN LATERAL (
 ) AS found
 """  # noqa: S608  # our own constant
 
-# The first block of a time, and the last one.
-_HEIGHTS = """
-SELECT (SELECT height FROM blocks WHERE time >= %(from_time)s ORDER BY time, height LIMIT 1),
-       (SELECT height FROM blocks WHERE time <= %(to_time)s ORDER BY time DESC, height DESC LIMIT 1)
-"""
+_HEIGHTS = f"SELECT {height_of(FIRST_FROM.format('%(from_time)s'))}, {height_of(LAST_BY.format('%(to_time)s'))}"
 
-_ACCOUNTS = "ARRAY(SELECT id FROM accounts WHERE address = ANY(%(addresses)s))"
 _COUNTERPARTY = "(SELECT id FROM accounts WHERE address = %(counterparty)s)"
 # Who never had a token has no transfers of it.
 _ACCOUNTS_WITH_TOKENS = f"""
-ARRAY(SELECT DISTINCT account_id FROM balances WHERE account_id = ANY({_ACCOUNTS}) AND token_id = ANY(%(tokens)s))
+ARRAY(SELECT DISTINCT account_id FROM balances WHERE account_id = ANY({ACCOUNTS}) AND token_id = ANY(%(tokens)s))
 """  # noqa: S608  # our own constant
 
 _TYPES = {
@@ -126,7 +122,7 @@ def _ways(wanted: TransferFilters, meant: Meant | None) -> tuple[list[Walk], str
         number = 2 * len(wanted.addresses) or 1
         if meant is not None:
             also.append(_OF_MANY)
-        walks = _of_accounts(wanted, _ACCOUNTS) if wanted.addresses else [Walk()]
+        walks = _of_accounts(wanted, ACCOUNTS) if wanted.addresses else [Walk()]
     elif not wanted.addresses:
         number = len(meant.tokens)
         walks = [Walk("token_id", "%(tokens)s::int[]")]
@@ -147,7 +143,7 @@ def _of_accounts(wanted: TransferFilters, ids: str) -> list[Walk]:
 
 
 def _sides(wanted: TransferFilters) -> str:
-    sides = {"out": f"from_account_id = ANY({_ACCOUNTS})", "in": f"to_account_id = ANY({_ACCOUNTS})"}
+    sides = {"out": f"from_account_id = ANY({ACCOUNTS})", "in": f"to_account_id = ANY({ACCOUNTS})"}
     if wanted.counterparty is not None:
         sides["out"] += f" AND to_account_id = {_COUNTERPARTY}"
         sides["in"] += f" AND from_account_id = {_COUNTERPARTY}"
@@ -198,8 +194,3 @@ def _row(
         "txIndex": tx_index,
         "eventIndex": event_index,
     }
-
-
-def rfc3339(time: datetime) -> str:
-    """The time as RFC 3339 in UTC, to the microsecond."""
-    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -11,15 +11,10 @@ from typing import Any
 from django.db import connection
 
 from balances.api.filters import Period, When
-from balances.api.history import rfc3339
 from balances.api.refusals import BadParameter, NotIndexed
 from balances.api.steps import Statement
+from balances.api.times import FIRST_FROM, LAST_BY, NEXT_AFTER, height_of, rfc3339
 from balances.progress import PROGRESS, Progress, progress_of
-
-# Times ascend with heights, so these are look-ups in the index of times.
-_LAST_BY = "SELECT height, time FROM blocks WHERE time <= {} ORDER BY time DESC, height DESC LIMIT 1"
-_NEXT_AFTER = "SELECT height FROM blocks WHERE time > {} ORDER BY time, height LIMIT 1"
-_FIRST_FROM = "SELECT height FROM blocks WHERE time >= {} ORDER BY time, height LIMIT 1"
 
 _AT_HEIGHT = f"""
 SELECT progress.start_height AS begun, %(height)s::bigint AS meant,
@@ -29,13 +24,13 @@ FROM ({PROGRESS}) AS progress
 
 _AT_TIME = f"""
 SELECT progress.start_height AS begun, last.height AS meant, last.time AS moment,
-       ({_NEXT_AFTER.format("%(time)s")}) AS following, progress.*
-FROM ({PROGRESS}) AS progress LEFT JOIN LATERAL ({_LAST_BY.format("%(time)s")}) AS last ON true
+       {height_of(NEXT_AFTER.format("%(time)s"))} AS following, progress.*
+FROM ({PROGRESS}) AS progress LEFT JOIN LATERAL ({LAST_BY.format("%(time)s")}) AS last ON true
 """  # noqa: S608  # our own constants
 
 _PERIOD = f"""
-SELECT progress.start_height, ({_FIRST_FROM.format("%(from_time)s")}),
-       (SELECT height FROM ({_LAST_BY.format("%(to_time)s")}) AS last),
+SELECT progress.start_height, {height_of(FIRST_FROM.format("%(from_time)s"))},
+       {height_of(LAST_BY.format("%(to_time)s"))},
        progress.*
 FROM ({PROGRESS}) AS progress
 """  # noqa: S608  # our own constants

@@ -7,9 +7,9 @@ from django.http import QueryDict
 from balances.api import parameters
 from balances.api.asking import Slice
 from balances.api.filters import ORDERS
-from balances.api.history import rfc3339
 from balances.api.pages import Page
 from balances.api.refusals import BadParameter, shown
+from balances.api.times import rfc3339
 from blocks.storable import is_storable, storable
 from events.grc20 import REASONS
 from events.refused_search import Found, Wanted, search

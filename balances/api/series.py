@@ -10,10 +10,10 @@ from django.http import QueryDict
 
 from balances import past
 from balances.api.filters import Period
-from balances.api.history import rfc3339
 from balances.api.moments import heights
 from balances.api.pairs import find_pair
 from balances.api.refusals import BadParameter, shown
+from balances.api.times import LAST_BY, height_of, rfc3339
 
 MAX_POINTS = 500
 DEFAULT_POINTS = 100
@@ -28,10 +28,9 @@ SELECT (SELECT time FROM blocks ORDER BY time LIMIT 1),
        (SELECT time FROM blocks WHERE height <= %(last)s ORDER BY height DESC LIMIT 1)
 """
 _TIMES = "SELECT height, time FROM blocks WHERE height = ANY(%s)"
-_HEIGHTS = """
-SELECT instant, (SELECT height FROM blocks WHERE time <= instant ORDER BY time DESC, height DESC LIMIT 1)
-FROM unnest(%s::timestamptz[]) AS instant ORDER BY instant
-"""
+_HEIGHTS = f"""
+SELECT instant, {height_of(LAST_BY.format("instant"))} FROM unnest(%s::timestamptz[]) AS instant ORDER BY instant
+"""  # noqa: S608  # our own constant
 
 
 @dataclass(frozen=True, slots=True)

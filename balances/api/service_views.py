@@ -10,11 +10,11 @@ from rest_framework.viewsets import ViewSet
 
 from balances.api import responses, service_serializers
 from balances.api.answers import truth
-from balances.api.history import rfc3339
 from balances.api.problems import PROBLEM_JSON, problem, problem_details
 from balances.api.refusals import NotReady
 from balances.api.serializers import Problem
 from balances.api.snapshots import Snapshot, snapshot
+from balances.api.times import rfc3339
 from balances.readiness import why_not_ready
 from balances.status import Missing, Status, read_status
 from blocks.addresses import in_public
