@@ -3,14 +3,13 @@
 Read in one snapshot, so that it may run while everything else does.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-from django.db import connection, transaction
+from django.db import connection
 
 from balances import sums
 from balances.progress import Progress, read_progress
+from balances.snapshots import one_snapshot
 
 SHOWN = 1_000
 """So many breaks of one kind are given; the first that are found."""
@@ -106,7 +105,7 @@ class Audit:
 
 def audit(*, deep: bool) -> Audit:
     """Look through every token; with `deep`, every balance too, against the sum of its transfers."""
-    with _snapshot(), connection.cursor() as cursor:
+    with one_snapshot(), connection.cursor() as cursor:
         progress = read_progress()
         breaks = []
         cursor.execute(_TOTALS)
@@ -129,15 +128,3 @@ def audit(*, deep: bool) -> Audit:
         cursor.execute(_COUNTS)
         tokens, balances, transfers = cursor.fetchone()
     return Audit(breaks, progress, tokens, balances, int(transfers), deep)
-
-
-@contextmanager
-def _snapshot() -> Iterator[None]:
-    # Inside a transaction that is open already, that one's is read.
-    if connection.in_atomic_block:
-        yield
-        return
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        yield

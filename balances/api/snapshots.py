@@ -7,10 +7,9 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 
 from django.conf import settings
-from django.db import connection, transaction
-from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
 from balances.progress import Progress, read_progress
+from balances.snapshots import one_snapshot
 
 _STATE = attrgetter(*(field.name for field in fields(Progress)))
 
@@ -25,27 +24,13 @@ class Snapshot:
 
 @contextmanager
 def snapshot() -> Iterator[Snapshot]:
-    """Read in the block what belongs to one answer; nothing that commits meanwhile is seen.
-
-    Inside a transaction that is open already, that one's snapshot is read.
-    """
-    if connection.in_atomic_block:
-        yield _read()
-        return
-    with transaction.atomic():
-        # In a process that serves, connections begin their transactions so by themselves (indexer_project.databases).
-        if connection.connection.isolation_level != IsolationLevel.REPEATABLE_READ:
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        yield _read()
+    """Read in the block what belongs to one answer; nothing that commits meanwhile is seen."""
+    with one_snapshot():
+        yield look()
 
 
 def look() -> Snapshot:
     """How far the rows are true at this moment, which no other statement shares: for a 304, which needs none."""
-    return _read()
-
-
-def _read() -> Snapshot:
     return seen(read_progress())
 
 

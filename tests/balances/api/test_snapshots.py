@@ -37,7 +37,7 @@ def test_rows_and_heights_of_an_answer_are_of_one_moment(
 ) -> None:
     recording = fill_database("gnotest-1", last=60)
     before = client.get(path)
-    read = snapshots._read
+    read = snapshots.look
 
     def read_and_let_others_write() -> Any:
         seen = read()
@@ -45,7 +45,7 @@ def test_rows_and_heights_of_an_answer_are_of_one_moment(
         elsewhere(apply_pending)
         return seen
 
-    monkeypatch.setattr(snapshots, "_read", read_and_let_others_write)
+    monkeypatch.setattr(snapshots, "look", read_and_let_others_write)
     during = client.get(path)
     monkeypatch.undo()
     after = client.get(path)
