@@ -15,14 +15,8 @@ changes AS (
 ),
 changed AS (
     {balances}
-    RETURNING token_id, account_id, amount
 ),
-holders AS (
-    SELECT changed.token_id,
-           count(*) FILTER (WHERE changed.amount > 0)
-           - count(*) FILTER (WHERE changed.amount - changes.amount > 0) AS holders
-    FROM changed JOIN changes USING (token_id, account_id) GROUP BY changed.token_id
-),
+holders AS ({holders}),
 sums AS (
     SELECT token_id,
            coalesce(sum(amount) FILTER (WHERE from_account_id IS NULL), 0) AS minted,
@@ -33,11 +27,24 @@ sums AS (
 INSERT INTO token_totals AS totals (token_id, minted, burned, transfers, holders)
 SELECT sums.token_id, minted, burned, transfers, coalesce(holders.holders, 0)
 FROM sums LEFT JOIN holders USING (token_id) ORDER BY sums.token_id
+{added}
+"""
+
+# Beside what is there already, as `totals`.
+ADDED_TO_TOTALS = """
 ON CONFLICT (token_id) DO UPDATE SET
     minted = totals.minted + excluded.minted,
     burned = totals.burned + excluded.burned,
     transfers = totals.transfers + excluded.transfers,
     holders = totals.holders + excluded.holders
+"""
+
+# By how many the holders of a token are more, when `changes` made of its balances what is in `changed`.
+MORE_HOLDERS = """
+    SELECT changed.token_id,
+           count(*) FILTER (WHERE changed.amount > 0)
+           - count(*) FILTER (WHERE changed.amount - changes.amount > 0) AS holders
+    FROM changed JOIN {changes} AS changes USING (token_id, account_id) GROUP BY changed.token_id
 """
 
 _BALANCES = """
@@ -46,21 +53,26 @@ _BALANCES = """
     ON CONFLICT (account_id, token_id) DO UPDATE SET
         amount = held.amount + excluded.amount,
         transfers = held.transfers + excluded.transfers
+    RETURNING token_id, account_id, amount
 """
 
-_RANKED_BALANCES = """
+# The rows of `changes`, added to balances and to the list of holders.
+RANKED_BALANCES = """
     INSERT INTO balances AS held (token_id, account_id, amount, transfers, ranked_amount, address)
     SELECT token_id, account_id, amount, transfers, amount, accounts.address
-    FROM changes JOIN accounts ON accounts.id = account_id ORDER BY account_id, token_id
+    FROM {changes} AS changes JOIN accounts ON accounts.id = account_id ORDER BY account_id, token_id
     ON CONFLICT (account_id, token_id) DO UPDATE SET
         amount = held.amount + excluded.amount,
         transfers = held.transfers + excluded.transfers,
         ranked_amount = held.amount + excluded.amount,
         address = excluded.address
+    RETURNING token_id, account_id, amount
 """
 
-MOVE = _MOVE.format(balances=_BALANCES)
+_PARTS = {"holders": MORE_HOLDERS.format(changes="changes"), "added": ADDED_TO_TOTALS}
+
+MOVE = _MOVE.format(balances=_BALANCES, **_PARTS)
 """The list of holders is left as it is (`balances/ranking.py`): no index has to follow, which is two thirds cheaper."""
 
-MOVE_AND_RANK = _MOVE.format(balances=_RANKED_BALANCES)
+MOVE_AND_RANK = _MOVE.format(balances=RANKED_BALANCES.format(changes="changes"), **_PARTS)
 """The list of holders follows at once."""

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from django.db import connection, transaction
 
 from balances import sums
+from balances.moves import ADDED_TO_TOTALS, MORE_HOLDERS, RANKED_BALANCES
 from events import gate
 
 _FIND_BALANCES = """
@@ -26,36 +27,16 @@ SELECT token_id, right_minted - minted AS minted, right_burned - burned AS burne
 FROM ({found}) AS found WHERE NOT {agree}
 """
 
-_BALANCES = """
-WITH changed AS (
-    INSERT INTO balances AS held (token_id, account_id, amount, transfers, ranked_amount, address)
-    SELECT wrong.token_id, wrong.account_id, wrong.amount, wrong.transfers, wrong.amount, accounts.address
-    FROM wrong_balances AS wrong JOIN accounts ON accounts.id = wrong.account_id
-    ORDER BY wrong.account_id, wrong.token_id
-    ON CONFLICT (token_id, account_id) DO UPDATE SET
-        amount = held.amount + excluded.amount,
-        transfers = held.transfers + excluded.transfers,
-        ranked_amount = held.amount + excluded.amount,
-        address = excluded.address
-    RETURNING token_id, account_id, amount
-)
-UPDATE token_totals AS totals SET holders = totals.holders + more.holders FROM (
-    SELECT changed.token_id,
-           count(*) FILTER (WHERE changed.amount > 0)
-           - count(*) FILTER (WHERE changed.amount - wrong.amount > 0) AS holders
-    FROM changed JOIN wrong_balances AS wrong USING (token_id, account_id) GROUP BY changed.token_id
-) AS more WHERE more.token_id = totals.token_id
-"""
+_BALANCES = f"""
+WITH changed AS ({RANKED_BALANCES.format(changes="wrong_balances")})
+UPDATE token_totals AS totals SET holders = totals.holders + more.holders
+FROM ({MORE_HOLDERS.format(changes="wrong_balances")}) AS more WHERE more.token_id = totals.token_id
+"""  # noqa: S608  # our own constants
 
-_TOTALS = """
+_TOTALS = f"""
 INSERT INTO token_totals AS totals (token_id, minted, burned, transfers, holders)
-SELECT token_id, minted, burned, transfers, holders FROM wrong_totals ORDER BY token_id
-ON CONFLICT (token_id) DO UPDATE SET
-    minted = totals.minted + excluded.minted,
-    burned = totals.burned + excluded.burned,
-    transfers = totals.transfers + excluded.transfers,
-    holders = totals.holders + excluded.holders
-"""
+SELECT token_id, minted, burned, transfers, holders FROM wrong_totals ORDER BY token_id {ADDED_TO_TOTALS}
+"""  # noqa: S608  # our own constant
 
 _FORGET = """
 DELETE FROM balances USING wrong_balances AS wrong
