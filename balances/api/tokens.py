@@ -107,9 +107,9 @@ class Meant:
     kinds: dict[str, list[str]]
 
 
-def supply(prefix: str = "") -> Coalesce:
-    """Minted less burned, in raw units, of the token at the relation `prefix`; zero for one that never moved."""
-    return Coalesce(F(f"{prefix}totals__minted") - F(f"{prefix}totals__burned"), _ZERO)
+def supply() -> Coalesce:
+    """Minted less burned, in raw units, of a `Token`; zero for one that never moved."""
+    return Coalesce(F("totals__minted") - F("totals__burned"), _ZERO)
 
 
 def described(token: Token | TokenRow, amount: Decimal) -> dict[str, Any]:
