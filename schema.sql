@@ -293,7 +293,7 @@ ALTER TABLE ONLY public.accepted_gaps
     ADD CONSTRAINT accepted_gaps_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.accounts
-    ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT accounts_pkey PRIMARY KEY (id) INCLUDE (address);
 
 ALTER TABLE ONLY public.announcements
     ADD CONSTRAINT announcement_position_unique UNIQUE (block_height, tx_index, event_index);
@@ -308,7 +308,7 @@ ALTER TABLE ONLY public.balances
     ADD CONSTRAINT balances_pkey PRIMARY KEY (account_id, token_id);
 
 ALTER TABLE ONLY public.blocks
-    ADD CONSTRAINT blocks_pkey PRIMARY KEY (height);
+    ADD CONSTRAINT blocks_pkey PRIMARY KEY (height) INCLUDE ("time");
 
 ALTER TABLE ONLY public.chain
     ADD CONSTRAINT chain_pkey PRIMARY KEY (id);
@@ -356,7 +356,7 @@ ALTER TABLE ONLY public.tokens
     ADD CONSTRAINT tokens_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.transactions
-    ADD CONSTRAINT transactions_pkey PRIMARY KEY (block_height, index);
+    ADD CONSTRAINT transactions_pkey PRIMARY KEY (block_height, index) INCLUDE (hash);
 
 ALTER TABLE ONLY public.transfers
     ADD CONSTRAINT transfers_pkey PRIMARY KEY (block_height, tx_index, event_index);
