@@ -5,10 +5,11 @@ import multiprocessing
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 
@@ -16,8 +17,11 @@ from indexer_project import embedded_postgres
 
 _HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")
 ROOT = Path(__file__).resolve().parent.parent
-SERVER = {"shared_buffers": "4GB", "max_wal_size": "16GB", "checkpoint_timeout": "15min", "jit": "off"}
+SERVER = {"shared_buffers": "6GB", "max_wal_size": "48GB", "checkpoint_timeout": "30min", "jit": "off"}
 """What any server for such a database would be given; none of it is about durability, which is as the server has it."""
+
+SHARED_MEMORY = 6_800 << 20
+"""Bytes: the buffers, and what PostgreSQL keeps beside them."""
 
 TABLES = (
     "blocks, transactions, chain, accepted_gaps, incomplete_heights, endpoint_states, outbox, refused_events,"
@@ -77,8 +81,32 @@ def huge_pages(size: int) -> Iterator[str]:
         _HUGE_PAGES.write_text(str(before))
 
 
-def keep(name: str, results: Mapping[str, Any]) -> None:
-    """Write what was measured to benchmarks/results/`name`.json."""
+def copies(url: str, number: int) -> list[str]:
+    """So many databases beside this one on its server, each as it is now; their URLs. Those made earlier are gone.
+
+    Made without a checkpoint, which is PostgreSQL's default. Nobody may be connected to the copied database.
+    """
+    parts = urlsplit(url)
+    name = parts.path.strip("/")
+    urls = []
+    with psycopg.connect(parts._replace(path="/postgres").geturl(), autocommit=True) as connection:
+        for each in range(1, number + 1):
+            copy = f"{name}_{each}"
+            connection.execute(f'DROP DATABASE IF EXISTS "{copy}" WITH (FORCE)')
+            connection.execute(f'CREATE DATABASE "{copy}" TEMPLATE "{name}"')
+            urls.append(parts._replace(path=f"/{copy}").geturl())
+    return urls
+
+
+def keep(name: str, results: Mapping[str, Any], expected: Collection[str], *, small: bool) -> None:
+    """Write what was measured to benchmarks/results/`name`.json; what is measured `small` means nothing, and is not.
+
+    Ends the process when a figure that is expected is not there.
+    """
+    if missing := set(expected) - results.keys():
+        raise SystemExit(f"no figure for {', '.join(sorted(missing))}")
+    if small:
+        return
     folder = ROOT / "benchmarks" / "results"
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
