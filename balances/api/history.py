@@ -15,16 +15,20 @@ from balances.api.times import FIRST_FROM, LAST_BY, height_of
 from balances.api.tokens import Meant, resolving
 from balances.api.walks import COLUMNS, Between, Walk, end_of_scan, first_found
 
-# The page first, then what belongs to its rows, by primary key.
+# The page first, then what belongs to its rows, by primary key. Each account once: one of the two is that of most rows.
 _PAGE = """
-WITH page AS MATERIALIZED ({found})
+WITH page AS MATERIALIZED ({found}),
+named AS MATERIALIZED (
+    SELECT id, address FROM accounts
+    WHERE id = ANY(ARRAY(SELECT from_account_id FROM page UNION SELECT to_account_id FROM page))
+)
 SELECT page.block_height, page.tx_index, page.event_index, page.from_account_id, page.to_account_id, page.amount,
        tokens.path, sender.address, recipient.address, transactions.hash,
        to_char(blocks.time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 FROM page
 JOIN tokens ON tokens.id = page.token_id
-LEFT JOIN accounts AS sender ON sender.id = page.from_account_id
-LEFT JOIN accounts AS recipient ON recipient.id = page.to_account_id
+LEFT JOIN named AS sender ON sender.id = page.from_account_id
+LEFT JOIN named AS recipient ON recipient.id = page.to_account_id
 LEFT JOIN blocks ON blocks.height = page.block_height
 LEFT JOIN transactions ON transactions.block_height = page.block_height AND transactions.index = page.tx_index
 ORDER BY page.block_height {order}, page.tx_index {order}, page.event_index {order}

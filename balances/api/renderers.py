@@ -76,4 +76,7 @@ class Negotiation(DefaultContentNegotiation):
 
 def to_json(data: object) -> bytes:
     """As compact as can be, in UTF-8; also what is JSON and yet ends a line in JavaScript is escaped."""
-    return msgspec.json.encode(data).replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
+    written = msgspec.json.encode(data)
+    if written.isascii():
+        return written
+    return written.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")

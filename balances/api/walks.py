@@ -44,8 +44,9 @@ SELECT * FROM ({seen}) AS seen WHERE {also}
 ORDER BY {first}block_height {order}, tx_index {order}, event_index {order} LIMIT %(limit)s
 """
 
+# Who sends to himself is on both sides, and did so once. UNION would compare whole rows.
 _MERGED = """
-SELECT * FROM ({found}) AS found
+SELECT DISTINCT ON (block_height, tx_index, event_index) * FROM ({found}) AS found
 ORDER BY block_height {order}, tx_index {order}, event_index {order} LIMIT {limit}
 """
 
@@ -121,5 +122,4 @@ def _sql(walk: Walk, columns: str, between: Between, cut: str, also: str = "") -
 
 
 def _merged(found: Sequence[str], between: Between, limit: str) -> str:
-    # UNION, not UNION ALL: who sends to himself is on both sides, and did so once.
-    return _MERGED.format(found=" UNION ".join(f"({each})" for each in found), order=between.order, limit=limit)
+    return _MERGED.format(found=" UNION ALL ".join(f"({each})" for each in found), order=between.order, limit=limit)

@@ -10,7 +10,7 @@ from django.test import Client
 from pytest_django import Settings
 from rest_framework.exceptions import Throttled
 
-from balances.api import snapshots
+from balances import snapshots
 from tests.balances.api.asking import LISTS, Api
 
 pytestmark = [pytest.mark.api]
