@@ -40,7 +40,7 @@ def database(name: str, server: Mapping[str, str] | None = None, *, emptied: boo
     folder = ROOT / ".data" / f"benchmark-{name}"
     if not url:
         if server:
-            # In a process of its own, with whose end the server stops: some settings are read at its start only.
+            # In a process of its own, which stops the server: some settings are read at its start only.
             setting = multiprocessing.get_context("spawn").Process(target=_set, args=(folder, server))
             setting.start()
             setting.join()
@@ -60,6 +60,7 @@ def _set(folder: Path, server: Mapping[str, str]) -> None:
     with psycopg.connect(embedded_postgres.start(folder), autocommit=True) as connection:
         for setting, value in server.items():
             connection.execute(f"ALTER SYSTEM SET {setting} = '{value}'")
+    embedded_postgres.stop(folder)
 
 
 @contextmanager
@@ -96,6 +97,20 @@ def copies(url: str, number: int) -> list[str]:
             connection.execute(f'CREATE DATABASE "{copy}" TEMPLATE "{name}"')
             urls.append(parts._replace(path=f"/{copy}").geturl())
     return urls
+
+
+def load(url: str, *walks: tuple[str, str, str]) -> None:
+    """Have the server read tables into its buffers, where the pages of what is in use would be.
+
+    Each walk is a table, a column, and the columns of an index, along which it goes; the table itself is read when the
+    column is not in the index.
+    """
+    with psycopg.connect(url) as connection:
+        connection.execute("SET enable_seqscan = off; SET enable_sort = off; SET max_parallel_workers_per_gather = 0")
+        for table, column, index in walks:
+            connection.execute(
+                f"SELECT count(said) FROM (SELECT {column} AS said FROM {table} ORDER BY {index} OFFSET 0) AS walked"
+            )
 
 
 def keep(name: str, results: Mapping[str, Any], expected: Collection[str], *, small: bool) -> None:

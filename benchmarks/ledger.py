@@ -89,22 +89,6 @@ def prefill(url: str, transfers: int, accounts: int) -> None:
         connection.execute("VACUUM ANALYZE")
 
 
-def load(url: str) -> None:
-    """Have the server read what applying touches into its buffers, where the pages of a ledger that grew would be."""
-    with psycopg.connect(url) as connection:
-        connection.execute("SET enable_seqscan = off; SET enable_sort = off; SET max_parallel_workers_per_gather = 0")
-        for table, columns in (
-            ("transfers", "from_account_id, block_height, tx_index, event_index"),
-            ("transfers", "to_account_id, block_height, tx_index, event_index"),
-            ("balances", "account_id, token_id"),
-            ("accounts", "address"),
-        ):
-            connection.execute(
-                f"SELECT count(*) FROM (SELECT {columns} FROM {table} ORDER BY {columns} OFFSET 0) AS walked"
-            )
-        connection.execute("SELECT sum(amount) FROM balances")
-
-
 def movements(first_height: int, transfers: int, accounts: int) -> Iterator[tuple[int, int, int, int, int, int]]:
     """(height, tx_index, token, sender, recipient, amount), as skewed as the history, always the same."""
     chance = random.Random(first_height)
