@@ -14,7 +14,7 @@ from pytest_django import DjangoDbBlocker
 
 from balances.api import account_summary, accounts, history, holders, token_list
 from tests.balances.api.asking import Api
-from tests.balances.api.explaining import done, reading
+from tests.balances.api.explaining import done, plan_of, reading
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 
@@ -155,3 +155,10 @@ def test_an_answer_reads_a_bounded_number_of_rows(filled: None, api: Api, path: 
         if not body.get("next"):
             break
         url = body["next"]
+
+
+@pytest.mark.usefixtures("filled")
+def test_what_a_page_of_transfers_shows_of_other_tables_is_read_from_the_indexes_of_their_keys(api: Api) -> None:
+    plan = plan_of(lambda: api.get("/tokens/transfer-history", address=BUSY, limit=LIMIT), "named AS")
+    for table in ("accounts", "blocks", "transactions"):
+        assert f"Index Only Scan using {table}_pkey on {table}" in plan, plan
