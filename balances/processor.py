@@ -40,7 +40,9 @@ class Processor:
     keep_hours: int = 24
     messages: int = field(default=0, init=False)
     transfers: int = field(default=0, init=False)
-    _troubles: Troubles = field(default_factory=lambda: Troubles(logger, "Processor"), init=False)
+    _troubles: Troubles = field(
+        default_factory=lambda: Troubles(logger, "Processor waits", "Processor goes on"), init=False
+    )
 
     def run(self, *, until_applied: bool = False) -> None:
         """Apply batch after batch until `stop` is set, or, with `until_applied`, until nothing is left in the outbox.

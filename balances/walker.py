@@ -29,7 +29,9 @@ class Walker:
     """One walker; with any number of them, one at a time does something."""
 
     stop: threading.Event
-    _troubles: Troubles = field(default_factory=lambda: Troubles(logger, "Walker"), init=False)
+    _troubles: Troubles = field(
+        default_factory=lambda: Troubles(logger, "Checkpoints wait", "Checkpoints go on"), init=False
+    )
 
     def run(self) -> None:
         """Walk until `stop` is set. A database that is away is waited for."""

@@ -32,7 +32,7 @@ class Relay:
     _bell: Bell = field(default_factory=lambda: Bell(outbox.CHANNEL), init=False)
     _finish: threading.Event = field(default_factory=threading.Event, init=False)
     _refused: set[int] = field(default_factory=set, init=False)
-    _troubles: Troubles = field(default_factory=lambda: Troubles(logger, "Relay"), init=False)
+    _troubles: Troubles = field(default_factory=lambda: Troubles(logger, "Relay waits", "Relay goes on"), init=False)
 
     def finish(self) -> None:
         """Make `run` end as soon as the queue has got everything; `stop` still ends it at once."""

@@ -6,20 +6,21 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Troubles:
-    """Of one thing that goes on trying; `name` is who says so, and `logger` where."""
+    """Of one thing that goes on trying: where it says so, and in which words that it waits and that it goes on."""
 
     logger: logging.Logger
-    name: str
-    _waits: bool = field(default=False, init=False)
+    waits: str
+    goes_on: str
+    _met: bool = field(default=False, init=False)
 
     def met(self, trouble: Exception) -> None:
         """A try has failed."""
-        if not self._waits:
-            self.logger.error("%s waits error=%s", self.name, str(trouble).strip())
-        self._waits = True
+        if not self._met:
+            self.logger.error("%s error=%s", self.waits, str(trouble).strip())
+        self._met = True
 
     def over(self) -> None:
         """A try has not failed."""
-        if self._waits:
-            self.logger.info("%s goes on", self.name)
-        self._waits = False
+        if self._met:
+            self.logger.info(self.goes_on)
+        self._met = False

@@ -25,7 +25,7 @@ async def follow(hub: Hub, own: Connections) -> NoReturn:
     `own`: one connection that nobody else uses, so that nobody who reads what is old delays what is new.
     """
     bell = AsyncBell(APPLIED)
-    troubles = Troubles(logger, "Stream")
+    troubles = Troubles(logger, "Stream waits for the database", "Stream goes on")
     try:
         while True:
             try:

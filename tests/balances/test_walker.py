@@ -76,6 +76,6 @@ def test_a_database_that_is_away_is_waited_for(
     with caplog.at_level("INFO"):
         assert [one._walk() for _ in range(3)] == [PAUSE_SECONDS] * 3
     assert [record.message.split(" error=")[0] for record in caplog.records] == [
-        "Walker waits",
-        "Walker goes on",
+        "Checkpoints wait",
+        "Checkpoints go on",
     ]

@@ -118,7 +118,7 @@ def test_while_the_database_is_away_nobody_is_sent_away(
             end_connections()
             came = server.listen(f"{START - 5}@0")
             came.take("progress")
-            until(lambda: "Stream waits" in caplog.text, "the trouble")
+            until(lambda: "waits for the database" in caplog.text, "the trouble")
         finally:
             other.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
     client.take("progress")
@@ -126,7 +126,7 @@ def test_while_the_database_is_away_nobody_is_sent_away(
     server.settle(40)
     assert places(client.until_beat()) == wanted(known(START + 1))
     assert places(came.until_beat()) == wanted(known(START - 4))
-    assert caplog.text.count("Stream waits") == 1, "said once, however long it takes"
+    assert caplog.text.count("Stream waits for the database") == 1, "said once, however long it takes"
 
 
 def test_a_sign_of_life_tells_what_is_new_and_nothing_otherwise(server: Server) -> None:
