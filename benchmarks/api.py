@@ -20,7 +20,7 @@ import psycopg
 
 from benchmarks.api_data import Size, fill
 from benchmarks.api_load import Load, Processes, Route, Wrk, ask, has_wrk, serve
-from benchmarks.database import SERVER, database, huge_pages, keep, load
+from benchmarks.database import LEDGER, SERVER, database, huge_pages, keep, load
 
 KEYS = {"handmade_ratio", "p99_ms_max", "routes"}
 OF_ROUTE = {"requests_per_s", "p50_ms", "p99_ms"}
@@ -177,13 +177,10 @@ def main() -> None:
         if not options.smoke:
             load(
                 url,
-                ("accounts", "address", "address"),
+                *LEDGER,
                 ("accounts", "id", "id"),
-                ("balances", "amount", "account_id, token_id"),
                 ("blocks", "time", "height"),
                 ("transactions", "hash", "block_height, index"),
-                ("transfers", "from_account_id", "from_account_id, block_height, tx_index, event_index"),
-                ("transfers", "to_account_id", "to_account_id, block_height, tx_index, event_index"),
                 ("transfers", "amount", "block_height, tx_index, event_index"),
             )
         if not has_wrk():

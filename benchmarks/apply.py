@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import psycopg
 
-from benchmarks.database import ROOT, SERVER, SHARED_MEMORY, copies, database, empty, huge_pages, keep, load
+from benchmarks.database import LEDGER, ROOT, SERVER, SHARED_MEMORY, copies, database, empty, huge_pages, keep, load
 from benchmarks.ledger import TRANSFERS_PER_BLOCK, fill_outbox, prefill
 from demo.system import sqs
 
@@ -181,13 +181,7 @@ def fill(url: str, history: int, accounts: int) -> Bench:
     """A ledger of so many transfers in place of what the database has."""
     empty(url)
     prefill(url, history, accounts)
-    load(
-        url,
-        ("transfers", "from_account_id", "from_account_id, block_height, tx_index, event_index"),
-        ("transfers", "to_account_id", "to_account_id, block_height, tx_index, event_index"),
-        ("balances", "amount", "account_id, token_id"),
-        ("accounts", "address", "address"),
-    )
+    load(url, *LEDGER)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CHECKPOINT")  # none by itself while it is measured
     bench = Bench(url, accounts)

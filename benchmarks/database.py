@@ -23,6 +23,14 @@ SERVER = {"shared_buffers": "6GB", "max_wal_size": "48GB", "checkpoint_timeout":
 SHARED_MEMORY = 6_800 << 20
 """Bytes: the buffers, and what PostgreSQL keeps beside them."""
 
+LEDGER = (
+    ("transfers", "from_account_id", "from_account_id, block_height, tx_index, event_index"),
+    ("transfers", "to_account_id", "to_account_id, block_height, tx_index, event_index"),
+    ("balances", "amount", "account_id, token_id"),
+    ("accounts", "address", "address"),
+)
+"""The walks of `load` over what both applying and answering touch."""
+
 TABLES = (
     "blocks, transactions, chain, accepted_gaps, incomplete_heights, endpoint_states, outbox, refused_events,"
     " set_aside_messages, tokens, token_totals, announcements, accounts, transfers, balances, ranking,"
