@@ -121,13 +121,15 @@ def load(url: str, *walks: tuple[str, str, str]) -> None:
             )
 
 
-def keep(name: str, results: Mapping[str, Any], expected: Collection[str], *, small: bool) -> None:
-    """Write what was measured to benchmarks/results/`name`.json; what is measured `small` means nothing, and is not.
-
-    Ends the process when a figure that is expected is not there.
-    """
-    if missing := set(expected) - results.keys():
+def check(figures: Mapping[str, Any], expected: Collection[str]) -> None:
+    """End the process, saying which, when a figure that is expected is not there."""
+    if missing := set(expected) - figures.keys():
         raise SystemExit(f"no figure for {', '.join(sorted(missing))}")
+
+
+def keep(name: str, results: Mapping[str, Any], expected: Collection[str], *, small: bool) -> None:
+    """`check` what was measured and write it to benchmarks/results/`name`.json; `small` means nothing, and is not."""
+    check(results, expected)
     if small:
         return
     folder = ROOT / "benchmarks" / "results"
