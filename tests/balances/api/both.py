@@ -78,7 +78,7 @@ class Both:
             other = ask(self.django, url, headers, method)
             if answer == other:
                 break
-            # Of an index with gaps any transaction of the server makes a new version; autovacuum's comes now and then.
+            # Of an index with gaps any transaction makes a new version, also of others on a server by DATABASE_URL.
         assert answer == other
         return answer, not self.passed_on
 
