@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import psycopg
 
 from benchmarks.database import LEDGER, ROOT, SERVER, SHARED_MEMORY, copies, database, empty, huge_pages, keep, load
-from benchmarks.ledger import TRANSFERS_PER_BLOCK, fill_outbox, prefill
+from benchmarks.ledger import ACCOUNTS, TRANSFERS_PER_BLOCK, fill_outbox, prefill
 from demo.system import sqs
 
 KEYS = {
@@ -135,7 +135,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     small = options.smoke
-    history, transfers, accounts = (20_000, 4_000, 2_000) if small else (options.history, options.transfers, 1_000_000)
+    history, transfers, accounts = (20_000, 4_000, 2_000) if small else (options.history, options.transfers, ACCOUNTS)
     say(f"server: {', '.join(f'{name} = {value}' for name, value in SERVER.items())}")
     with huge_pages(0 if small else SHARED_MEMORY) as reserved, database("apply", SERVER) as url:
         say(f"{reserved}; huge_pages_status = {status_of_huge_pages(url)}")
