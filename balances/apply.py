@@ -64,9 +64,6 @@ def apply(messages: Collection[Message], *, new: bool = False) -> int:
     """
     transfers = sum(len(message.transfers) for message in messages)
     at_once = transfers <= ranking.AT_ONCE
-    if not at_once:
-        # First: it may wait for another processor, which may wait for any row locked before
-        ranking.fall_behind(min(message.first_height for message in messages))
     tokens = _intern_tokens(messages)
     if transfers:
         accounts = _intern_accounts(messages)
@@ -85,6 +82,9 @@ def apply(messages: Collection[Message], *, new: bool = False) -> int:
             for height, tx, event, token, name, symbol, decimals in message.announcements
         ]
     )
+    if not at_once:
+        # Last: until the commit it is a lock that every other processor may come to wait for.
+        ranking.fall_behind(min(message.first_height for message in messages))
     return transfers
 
 

@@ -75,9 +75,10 @@ AND ctid >= %(first)s::tid AND ctid < %(after)s::tid
 
 
 def fall_behind(first_height: int) -> None:
-    """Say that the caller's transaction, which has passed the gate, changes balances and not their list.
+    """Say that the caller's transaction, which has passed the gate, changed balances and not their list.
 
     `first_height`: the lowest one of what it applies. That is above all that is indexed, but for gaps filled late.
+    To be said after the balances: a pass that ends in between leaves the row as it is found here.
     """
     with connection.cursor() as cursor:
         # Looked at first: the row would be a lock that every processor waits for.

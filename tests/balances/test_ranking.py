@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 from django.db import OperationalError, connection, transaction
 
 from balances import ranking
+from balances.announcements import Announced, announce
 from balances.apply import apply
 from balances.models import Balance, Ranking
 from balances.progress import read_progress
@@ -17,6 +18,8 @@ from tests.balances.ledger import drain, expect_conserved, messages, processor, 
 from tests.events.making import Row
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+OTHER = "gno.land/r/demo/other.OTHER.0000000"
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +36,11 @@ def chain() -> None:
 def movements(height: int, number: int) -> list[Row]:
     """Mints to `number` accounts, whose amounts differ by height."""
     return [Row(height, 0, event, "", f"g1{event}", height * 10 + event) for event in range(number)]
+
+
+def of_others(height: int, number: int) -> list[Row]:
+    """As `movements`, of a token and accounts that those do not meet."""
+    return [Row(height, 0, event, "", f"g1other{event}", event + 1, token=OTHER) for event in range(number)]
 
 
 def moved(rows: list[Row]) -> None:
@@ -109,6 +117,53 @@ def test_a_batch_that_begins_during_a_pass_keeps_the_list_behind() -> None:
     assert ranking.catch_up(never(), ranking.NOW)
     assert state() == "level"
     expect_conserved()
+
+
+@contextmanager
+def halfway(rows: list[Row], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Somebody else has moved the balances of `rows` and is not done; when this ends, he commits."""
+    begun, finish = threading.Event(), threading.Event()
+
+    def hold(announced: list[Announced]) -> None:
+        if threading.current_thread() is other:
+            begun.set()
+            finish.wait(20)
+        announce(announced)
+
+    def work() -> None:
+        moved(rows)
+        connection.close()
+
+    monkeypatch.setattr("balances.apply.announce", hold)
+    other = threading.Thread(target=work)
+    other.start()
+    assert begun.wait(20)
+    try:
+        yield
+    finally:
+        finish.set()
+        other.join(20)
+
+
+def test_many_transfers_do_not_wait_for_many_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    moved(movements(1, 1))
+    moved(of_others(1, 1))
+    with halfway(movements(2, 5), monkeypatch), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '10s'")
+        apply(messages(of_others(3, 5)))
+    assert (state(), Ranking.objects.get().indexed_height) == ("behind", 1)
+    expect_conserved()
+
+
+def test_a_batch_that_ends_after_a_pass_puts_the_list_behind_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    moved(movements(1, 5))
+    with halfway(of_others(2, 5), monkeypatch):
+        assert ranking.catch_up(never(), ranking.NOW)
+        assert state() == "level"
+    assert (state(), Ranking.objects.get().indexed_height) == ("behind", 1)
+    assert ranking.catch_up(never(), ranking.NOW)
+    assert None not in {amount for _, amount in ranked()}
 
 
 def test_a_pass_that_was_stopped_is_begun_anew() -> None:
