@@ -24,6 +24,7 @@ from django.db import connection  # noqa: E402  # Django must be set up first
 from balances.processor import Processor  # noqa: E402
 from balances.progress import read_progress  # noqa: E402
 from benchmarks import floor  # noqa: E402
+from events import outbox  # noqa: E402
 from indexer_project import wiring  # noqa: E402
 
 
@@ -60,10 +61,14 @@ def process() -> dict[str, float]:
     processor = Measured(wiring.queue(), lambda: read_progress().chain_id, threading.Event())
     started = time.perf_counter()
     with counted_requests() as requests:
-        processor.run(until_applied=True)
+        if "BENCH_RANKED" in os.environ:
+            processor.run(until_applied=True)
+        else:
+            while processor.process_batch(1.0) or outbox.depth().pending:
+                pass
     return {
         "seconds": processor.applied_at - started,
-        "and_ranked_seconds": time.perf_counter() - started,
+        "until_ranked": time.perf_counter() - started,
         "transfers": processor.transfers,
         "batches": processor.batches,
         "statements": processor.statements,
