@@ -78,7 +78,7 @@ def fall_behind(first_height: int) -> None:
     """Say that the caller's transaction, which has passed the gate, changed balances and not their list.
 
     `first_height`: the lowest one of what it applies. That is above all that is indexed, but for gaps filled late.
-    To be said after the balances: a pass that ends in between leaves the row as it is found here.
+    Said after the balances are changed: a pass may end meanwhile, and this answers to the row that it leaves.
     """
     with connection.cursor() as cursor:
         # Looked at first: the row would be a lock that every processor waits for.

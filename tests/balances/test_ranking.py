@@ -1,8 +1,8 @@
 """The list of holders: level with the balances, or honest about how far it is."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 
 import pytest
 from django.db import OperationalError, connection, transaction
@@ -63,6 +63,29 @@ def never() -> threading.Event:
     return threading.Event()
 
 
+@contextmanager
+def somebody(work: Callable[[Callable[[], None]], None]) -> Iterator[None]:
+    """Somebody else, on a connection of his own, is where his `work` calls what it is given; he goes on afterwards."""
+    there, go_on = threading.Event(), threading.Event()
+
+    def pause() -> None:
+        there.set()
+        go_on.wait(20)
+
+    def run() -> None:
+        work(pause)
+        connection.close()
+
+    other = threading.Thread(target=run)
+    other.start()
+    assert there.wait(20)
+    try:
+        yield
+    finally:
+        go_on.set()
+        other.join(20)
+
+
 def test_few_transfers_are_ranked_in_the_same_transaction() -> None:
     moved(movements(1, 3))
     assert (state(), ranked()) == ("level", [("g10", 10), ("g11", 11), ("g12", 12)])
@@ -119,30 +142,21 @@ def test_a_batch_that_begins_during_a_pass_keeps_the_list_behind() -> None:
     expect_conserved()
 
 
-@contextmanager
-def halfway(rows: list[Row], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def halfway(rows: list[Row], monkeypatch: pytest.MonkeyPatch) -> AbstractContextManager[None]:
     """Somebody else has moved the balances of `rows` and is not done; when this ends, he commits."""
-    begun, finish = threading.Event(), threading.Event()
 
-    def hold(announced: list[Announced]) -> None:
-        if threading.current_thread() is other:
-            begun.set()
-            finish.wait(20)
-        announce(announced)
+    def work(pause: Callable[[], None]) -> None:
+        me = threading.current_thread()
 
-    def work() -> None:
+        def hold(announced: list[Announced]) -> None:
+            if threading.current_thread() is me:
+                pause()
+            announce(announced)
+
+        monkeypatch.setattr("balances.apply.announce", hold)
         moved(rows)
-        connection.close()
 
-    monkeypatch.setattr("balances.apply.announce", hold)
-    other = threading.Thread(target=work)
-    other.start()
-    assert begun.wait(20)
-    try:
-        yield
-    finally:
-        finish.set()
-        other.join(20)
+    return somebody(work)
 
 
 def test_many_transfers_do_not_wait_for_many_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,45 +192,28 @@ def test_a_pass_that_was_stopped_is_begun_anew() -> None:
 
 def test_a_pass_waits_for_whoever_applies_and_gives_up_with_an_error_in_time() -> None:
     moved(movements(1, 5))
-    applying, finish = threading.Event(), threading.Event()
 
-    def hold() -> None:
+    def work(pause: Callable[[], None]) -> None:
         with transaction.atomic():
             gate.pass_through()
-            applying.set()
-            finish.wait(20)
-        connection.close()
+            pause()
 
-    other = threading.Thread(target=hold)
-    other.start()
-    assert applying.wait(20)
-    try:
-        with pytest.raises(OperationalError):
-            ranking.catch_up(never(), ranking.NOW, lock_seconds=0.1)
-    finally:
-        finish.set()
-        other.join(20)
+    with somebody(work), pytest.raises(OperationalError):
+        ranking.catch_up(never(), ranking.NOW, lock_seconds=0.1)
     assert state() == "behind"
 
 
 @pytest.fixture
 def another_pass() -> Iterator[None]:
     """Somebody else is passing over the balances."""
-    begun, finish = threading.Event(), threading.Event()
 
-    def hold() -> None:
+    def work(pause: Callable[[], None]) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s, %s)", ranking._LOCK)
-        begun.set()
-        finish.wait(20)
-        connection.close()
+        pause()
 
-    other = threading.Thread(target=hold)
-    other.start()
-    assert begun.wait(20)
-    yield
-    finish.set()
-    other.join(20)
+    with somebody(work):
+        yield
 
 
 def test_a_gap_that_is_filled_late_by_many_takes_back_how_far_the_list_is_true() -> None:
