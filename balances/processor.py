@@ -6,7 +6,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from django.db import DataError, IntegrityError, InterfaceError, OperationalError, close_old_connections, transaction
+from django.db import (
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    close_old_connections,
+    transaction,
+)
 
 from balances import checkpoints, ranking
 from balances.apply import apply
@@ -61,7 +69,8 @@ class Processor:
                 self._troubles.over()
                 if done:
                     return
-            except (QueueUnavailable, OperationalError, InterfaceError) as error:
+            except (QueueUnavailable, OperationalError, InterfaceError, InternalError) as error:
+                # The last is what PostgreSQL calls it when it has ended a transaction in which nothing was said.
                 self._troubles.met(error)
                 self.queue.close()
                 close_old_connections()

@@ -1,7 +1,10 @@
 """The gate between processors, which pass any number at once, and a correction, which wants the ledger for itself.
 
 An advisory lock of PostgreSQL, held to the end of the caller's transaction. It is taken before any row is, so whoever
-holds it never waits for somebody who waits for it.
+holds it never waits for somebody who waits for it. What is read after it was taken is as those before have left it:
+that is so in transactions that are READ COMMITTED, PostgreSQL's default.
+
+Nobody holds it for ever: the server ends the transaction of a process that is frozen between two statements.
 """
 
 from django.db import connection
@@ -9,11 +12,19 @@ from django.db import connection
 _GATE = 0x676E6F, 1  # "gno", beside the synchronizer's lock, which is of the other kind of key
 _CORRECTION = 0x676E6F, 2
 
+IDLE_SECONDS = 60.0
+"""Who has taken the lock and says nothing for so long loses transaction and connection; a batch takes half a second."""
+
+_SET = "set_config(%s, %s, true)"
+_IDLE = "idle_in_transaction_session_timeout"
+
 
 def pass_through() -> None:
     """Hold the gate open while the caller's transaction applies messages; waits while a correction has closed it."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", _GATE)
+        cursor.execute(
+            f"SELECT {_SET}, pg_advisory_xact_lock_shared(%s, %s)", [_IDLE, _milliseconds(IDLE_SECONDS), *_GATE]
+        )
 
 
 def close(seconds: float) -> None:
@@ -23,8 +34,14 @@ def close(seconds: float) -> None:
     whoever waits here. Raises Django's `OperationalError` after that.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{round(seconds * 1000)}ms"])
+        cursor.execute(
+            f"SELECT {_SET}, {_SET}", ["lock_timeout", _milliseconds(seconds), _IDLE, _milliseconds(IDLE_SECONDS)]
+        )
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", _GATE)
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{round(seconds * 1000)}ms"
 
 
 def begin_correction() -> bool:

@@ -9,9 +9,11 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 
 import pytest
+from django.db import connection, transaction
 
 from balances.models import Transfer
-from events import outbox
+from events import gate, outbox
+from events.postgres_queue import PostgresQueue
 from events.relay import Relay
 from events.sqs import SqsQueue, SqsSettings
 from tests.balances.ledger import apply_all, expect_conserved, of, processor, put
@@ -100,3 +102,49 @@ def test_killed_between_commit_and_acknowledgement_what_comes_again_changes_noth
     assert (one.messages, one.transfers) == (0, 0)
     assert messages_in(sqs) == 0, "and now it is acknowledged"
     expect_conserved()
+
+
+def test_a_processor_that_is_frozen_in_a_batch_loses_it_to_others_and_goes_on_afterwards(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It holds rows of the outbox and keeps everyone out who wants the ledger for himself: not for ever."""
+    monkeypatch.setattr(gate, "IDLE_SECONDS", 0.2)
+    put(ROWS)
+    frozen, thawed = threading.Event(), threading.Event()
+    queue = PostgresQueue()
+    one = processor(queue)
+    name = one.chain_id
+
+    def freeze() -> str | None:
+        if not frozen.is_set():
+            frozen.set()
+            thawed.wait(20)
+        return name()
+
+    one.chain_id = freeze
+
+    def work() -> None:
+        with closing(queue):
+            one.run()
+        connection.close()
+
+    running = threading.Thread(target=work)
+    running.start()
+    try:
+        assert frozen.wait(20)
+        until(lambda: apply_all().messages == 1, "its message applied by another")
+        with transaction.atomic():
+            gate.close(5)
+        thawed.set()
+        put([Row(3, 0, 0, "g1b", "", 5)])
+        until(lambda: one.messages == 1, "the next message applied by it")
+    finally:
+        thawed.set()
+        one.stop.set()
+        running.join(20)
+    assert not running.is_alive()
+    assert of() == {"g1a": 70, "g1b": 25}
+    expect_conserved()
+    told = [record.message for record in caplog.records if record.name == "balances.processor"]
+    assert [message.partition(" error=")[0] for message in told] == ["Processor waits", "Processor goes on"]
+    assert "idle-in-transaction timeout" in told[0]
