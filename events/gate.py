@@ -15,16 +15,13 @@ _CORRECTION = 0x676E6F, 2
 IDLE_SECONDS = 60.0
 """Who has taken the lock and says nothing for so long loses transaction and connection; a batch takes half a second."""
 
-_SET = "set_config(%s, %s, true)"
-_IDLE = "idle_in_transaction_session_timeout"
+_END_WHEN_IDLE = "set_config('idle_in_transaction_session_timeout', %s, true)"
 
 
 def pass_through() -> None:
     """Hold the gate open while the caller's transaction applies messages; waits while a correction has closed it."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {_SET}, pg_advisory_xact_lock_shared(%s, %s)", [_IDLE, _milliseconds(IDLE_SECONDS), *_GATE]
-        )
+        cursor.execute(f"SELECT {_END_WHEN_IDLE}, pg_advisory_xact_lock_shared(%s, %s)", [f"{IDLE_SECONDS}s", *_GATE])
 
 
 def close(seconds: float) -> None:
@@ -34,14 +31,9 @@ def close(seconds: float) -> None:
     whoever waits here. Raises Django's `OperationalError` after that.
     """
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {_SET}, {_SET}", ["lock_timeout", _milliseconds(seconds), _IDLE, _milliseconds(IDLE_SECONDS)]
-        )
+        limits = [f"{IDLE_SECONDS}s", f"{seconds}s"]
+        cursor.execute(f"SELECT {_END_WHEN_IDLE}, set_config('lock_timeout', %s, true)", limits)
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", _GATE)
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{round(seconds * 1000)}ms"
 
 
 def begin_correction() -> bool:

@@ -4,12 +4,12 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from balances.models import Transfer
 from events import gate, outbox
@@ -17,6 +17,7 @@ from events.postgres_queue import PostgresQueue
 from events.relay import Relay
 from events.sqs import SqsQueue, SqsSettings
 from tests.balances.ledger import apply_all, expect_conserved, of, processor, put
+from tests.balances.somebody import somebody
 from tests.conftest import ROOT, database_url
 from tests.events.making import Row
 from tests.events.waiting import until
@@ -110,39 +111,25 @@ def test_a_processor_that_is_frozen_in_a_batch_loses_it_to_others_and_goes_on_af
     """It holds rows of the outbox and keeps everyone out who wants the ledger for himself: not for ever."""
     monkeypatch.setattr(gate, "IDLE_SECONDS", 0.2)
     put(ROWS)
-    frozen, thawed = threading.Event(), threading.Event()
-    queue = PostgresQueue()
-    one = processor(queue)
-    name = one.chain_id
+    with closing(PostgresQueue()) as queue:
+        one = processor(queue)
+        name = one.chain_id
 
-    def freeze() -> str | None:
-        if not frozen.is_set():
-            frozen.set()
-            thawed.wait(20)
-        return name()
+        def work(pause: Callable[[], None]) -> None:
+            def freeze() -> str | None:
+                one.chain_id = name
+                pause()
+                return name()
 
-    one.chain_id = freeze
+            one.chain_id = freeze
+            one.run(until_applied=True)
 
-    def work() -> None:
-        with closing(queue):
-            one.run()
-        connection.close()
-
-    running = threading.Thread(target=work)
-    running.start()
-    try:
-        assert frozen.wait(20)
-        until(lambda: apply_all().messages == 1, "its message applied by another")
-        with transaction.atomic():
-            gate.close(5)
-        thawed.set()
-        put([Row(3, 0, 0, "g1b", "", 5)])
-        until(lambda: one.messages == 1, "the next message applied by it")
-    finally:
-        thawed.set()
-        one.stop.set()
-        running.join(20)
-    assert not running.is_alive()
+        with somebody(work):
+            until(lambda: apply_all().messages == 1, "its message applied by another")
+            with transaction.atomic():
+                gate.close(5)
+            put([Row(3, 0, 0, "g1b", "", 5)])
+    assert one.messages == 1, "the next message, applied by it"
     assert of() == {"g1a": 70, "g1b": 25}
     expect_conserved()
     told = [record.message for record in caplog.records if record.name == "balances.processor"]

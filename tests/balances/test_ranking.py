@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing
 
 import pytest
 from django.db import OperationalError, connection, transaction
@@ -15,6 +15,7 @@ from balances.progress import read_progress
 from events import gate
 from events.postgres_queue import PostgresQueue
 from tests.balances.ledger import drain, expect_conserved, messages, processor, put, start_chain
+from tests.balances.somebody import somebody
 from tests.events.making import Row
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -61,29 +62,6 @@ def ranked() -> list[tuple[str | None, int | None]]:
 
 def never() -> threading.Event:
     return threading.Event()
-
-
-@contextmanager
-def somebody(work: Callable[[Callable[[], None]], None]) -> Iterator[None]:
-    """Somebody else, on a connection of his own, is where his `work` calls what it is given; he goes on afterwards."""
-    there, go_on = threading.Event(), threading.Event()
-
-    def pause() -> None:
-        there.set()
-        go_on.wait(20)
-
-    def run() -> None:
-        work(pause)
-        connection.close()
-
-    other = threading.Thread(target=run)
-    other.start()
-    assert there.wait(20)
-    try:
-        yield
-    finally:
-        go_on.set()
-        other.join(20)
 
 
 def test_few_transfers_are_ranked_in_the_same_transaction() -> None:
