@@ -275,7 +275,8 @@ CREATE TABLE public.transfers (
     tx_index integer NOT NULL,
     event_index integer NOT NULL,
     token_id integer NOT NULL,
-    amount numeric(78,0) NOT NULL
+    amount numeric(78,0) NOT NULL,
+    segment bigint NOT NULL
 );
 
 CREATE VIEW public.transfer_rows AS
@@ -286,8 +287,15 @@ CREATE VIEW public.transfer_rows AS
     tx_index,
     event_index,
     token_id,
-    amount
+    amount,
+    segment
    FROM public.transfers;
+
+CREATE TABLE public.transfer_segments (
+    first_height bigint NOT NULL,
+    next_height bigint NOT NULL,
+    bytes_before bigint NOT NULL
+);
 
 ALTER TABLE ONLY public.accepted_gaps
     ADD CONSTRAINT accepted_gaps_pkey PRIMARY KEY (id);
@@ -358,6 +366,9 @@ ALTER TABLE ONLY public.tokens
 ALTER TABLE ONLY public.transactions
     ADD CONSTRAINT transactions_pkey PRIMARY KEY (block_height, index) INCLUDE (hash);
 
+ALTER TABLE ONLY public.transfer_segments
+    ADD CONSTRAINT transfer_segments_pkey PRIMARY KEY (first_height);
+
 ALTER TABLE ONLY public.transfers
     ADD CONSTRAINT transfers_pkey PRIMARY KEY (block_height, tx_index, event_index);
 
@@ -397,9 +408,9 @@ CREATE INDEX token_realm ON public.tokens USING btree (realm, path);
 
 CREATE INDEX transaction_hash ON public.transactions USING btree (hash);
 
-CREATE INDEX transfer_from ON public.transfers USING btree (from_account_id, block_height, tx_index, event_index);
+CREATE INDEX transfer_from ON public.transfers USING btree (segment, from_account_id, block_height, tx_index, event_index);
 
-CREATE INDEX transfer_to ON public.transfers USING btree (to_account_id, block_height, tx_index, event_index);
+CREATE INDEX transfer_to ON public.transfers USING btree (segment, to_account_id, block_height, tx_index, event_index);
 
 CREATE INDEX transfer_token ON public.transfers USING btree (token_id, block_height, tx_index, event_index);
 

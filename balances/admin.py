@@ -7,8 +7,18 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from balances import segments
 from balances.flags import flags
-from balances.models import Account, Announcement, BalanceRow, Ranking, Token, TokenTotals, TransferRow
+from balances.models import (
+    Account,
+    Announcement,
+    BalanceRow,
+    Ranking,
+    Token,
+    TokenTotals,
+    TransferRow,
+    TransferSegment,
+)
 from blocks.admin import transaction_link
 from blocks.read_only import (
     COUNTED_ROWS,
@@ -149,6 +159,7 @@ class TransferAdmin(KeyedAdmin):
             return found
         account = Account.objects.filter(address=term).first()
         if account:
+            rows = rows.filter(segment__in=segments.first_heights()).order_by("-segment", *self.ordering)
             return newest(rows, Q(from_account=account), Q(to_account=account))
         return newest(rows, *(Q(token=token) for token in tokens_of(term)))
 
@@ -200,6 +211,14 @@ class BalanceAdmin(KeyedAdmin):
     @admin.display(description="account")
     def holder(self, row: BalanceRow) -> str:
         return row.account.address
+
+
+@admin.register(TransferSegment)
+class TransferSegmentAdmin(ReadOnlyAdmin):
+    """Where the segments begin by which transfers are indexed; none: there is one."""
+
+    list_display = ("first_height", "next_height", "bytes_before")
+    ordering = ("-first_height",)
 
 
 @admin.register(Ranking)

@@ -10,7 +10,7 @@ from operator import attrgetter
 import msgspec
 from django.db import connection
 
-from balances import ranking
+from balances import ranking, segments
 from balances.announcements import Announced, announce
 from balances.moves import MOVE, MOVE_AND_RANK
 from blocks.copying import copy_rows
@@ -21,13 +21,13 @@ from events.message import Message
 _STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     block_height bigint, tx_index int, event_index int, token_id int,
-    from_account_id bigint, to_account_id bigint, amount numeric
+    from_account_id bigint, to_account_id bigint, amount numeric, segment bigint
 ) ON COMMIT DELETE ROWS;
 DELETE FROM incoming;
 SET LOCAL work_mem = '64MB'
 """
 
-_COLUMNS = "block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount"
+_COLUMNS = "block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount, segment"
 
 # Looked up in every batch: ids kept in memory would outlive a database that is restored from a backup. JSON, for the
 # planner takes it for few rows and probes the index in the order given; with an array it may read all accounts.
@@ -67,7 +67,9 @@ def apply(messages: Collection[Message], *, new: bool = False) -> int:
     tokens = _intern_tokens(messages)
     if transfers:
         accounts = _intern_accounts(messages)
-        rows = [_rows(message, tokens, accounts) for message in sorted(messages, key=attrgetter("first_height"))]
+        begin = segments.first_heights()
+        in_order = sorted(messages, key=attrgetter("first_height"))
+        rows = [_rows(message, tokens, accounts, begin) for message in in_order]
         with connection.cursor() as cursor:
             cursor.execute(_STAGE)
             for table in ("incoming", "transfers") if new else ("incoming",):
@@ -88,13 +90,16 @@ def apply(messages: Collection[Message], *, new: bool = False) -> int:
     return transfers
 
 
-def _rows(message: Message, tokens: Mapping[str, int], accounts: Mapping[str, int]) -> str:
+def _rows(
+    message: Message, tokens: Mapping[str, int], accounts: Mapping[str, int], segments_begin: Sequence[int]
+) -> str:
     """The transfers of a message with the ids of the database, as COPY reads them."""
     token_ids = [tokens[path] for path, _ in message.tokens]
     # The last one is the empty side, position −1.
     account_ids = [*(accounts[address] for address in message.accounts), r"\N"]
     return "".join(
-        f"{height}\t{tx}\t{event}\t{token_ids[token]}\t{account_ids[sender]}\t{account_ids[recipient]}\t{amount}\n"
+        f"{height}\t{tx}\t{event}\t{token_ids[token]}\t{account_ids[sender]}\t{account_ids[recipient]}\t{amount}\t"
+        f"{segments.segment_of(height, segments_begin)}\n"
         for height, tx, event, token, sender, recipient, amount in message.transfers
     )
 

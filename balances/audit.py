@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-from balances import sums
+from balances import segments, sums
 from balances.progress import Progress, read_progress
 from balances.snapshots import one_snapshot
 
@@ -37,16 +37,17 @@ WHERE kept <> added_up ORDER BY tokens.path, accounts.address, kind LIMIT {SHOWN
 """  # noqa: S608  # our own constants
 
 # What was applied beyond the indexed height is taken off again: there, the incoming half may be the one that waits.
+_LATER = f"block_height > %(indexed)s AND {segments.between('%(indexed)s', str(segments.LAST))}"
 _NEGATIVE = f"""
 SELECT tokens.path, accounts.address, held.amount - later.amount AS amount
 FROM balances AS held JOIN tokens ON tokens.id = held.token_id JOIN accounts ON accounts.id = held.account_id
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(amount), 0) AS amount FROM (
         SELECT amount FROM transfers
-        WHERE to_account_id = held.account_id AND token_id = held.token_id AND block_height > %(indexed)s
+        WHERE {_LATER} AND to_account_id = held.account_id AND token_id = held.token_id
         UNION ALL
         SELECT -amount FROM transfers
-        WHERE from_account_id = held.account_id AND token_id = held.token_id AND block_height > %(indexed)s
+        WHERE {_LATER} AND from_account_id = held.account_id AND token_id = held.token_id
     ) AS sides
 ) AS later
 WHERE held.amount < 0 AND held.amount < later.amount ORDER BY tokens.path, accounts.address LIMIT {SHOWN}
@@ -68,6 +69,24 @@ LEFT JOIN tokens ON tokens.id = token_id LEFT JOIN accounts ON accounts.id = acc
 ORDER BY tokens.path, accounts.address, block_height LIMIT {SHOWN}
 """  # noqa: S608  # our own constants
 
+# Each ends where the next one begins, and heights from 0 on are in one.
+_BOUNDS = f"""
+SELECT next_height, right_height FROM (
+    SELECT first_height, next_height, coalesce(lead(first_height) OVER ahead, {segments.LAST}) AS right_height
+    FROM transfer_segments WINDOW ahead AS (ORDER BY first_height)
+    UNION ALL SELECT -1, 0, min(first_height) FROM transfer_segments
+) AS found WHERE next_height <> right_height ORDER BY first_height LIMIT {SHOWN}
+"""  # noqa: S608  # our own constants
+
+_SEGMENTS = f"""
+SELECT tokens.path, segment, right_segment
+FROM transfers CROSS JOIN LATERAL (
+    SELECT coalesce(max(first_height), 0) AS right_segment FROM transfer_segments WHERE first_height <= block_height
+) AS found
+LEFT JOIN tokens ON tokens.id = token_id
+WHERE segment <> right_segment ORDER BY block_height, tx_index, event_index LIMIT {SHOWN}
+"""  # noqa: S608  # our own constant
+
 _COUNTS = """
 SELECT (SELECT count(*) FROM tokens), (SELECT count(*) FROM balances),
        (SELECT coalesce(sum(transfers), 0) FROM token_totals)
@@ -81,7 +100,8 @@ class Break:
     `kind`: supply (sum of balances against minted − burned), minted, burned, transfers, holders (kept against added
     up), negative (at the indexed height, against 0), ranking (its place in the list of holders against the balance),
     balance and movements (sum and number of its transfers, kept against added up), checkpoint (what was held at a
-    height of the past, kept against added up; without an address: by nobody, which is the supply with a minus).
+    height of the past, kept against added up; without an address: by nobody, which is the supply with a minus), segment
+    (of a transfer, kept against that of its height; without a token: where one ends against where the next one begins).
     """
 
     kind: str
@@ -125,6 +145,10 @@ def audit(*, deep: bool) -> Audit:
             cursor.execute(_CHECKPOINTS)
             for path, address, kept, right in cursor.fetchall():
                 breaks.append(Break("checkpoint", path or "", address or "", int(kept or 0), int(right or 0)))
+            cursor.execute(_SEGMENTS)
+            breaks += [Break("segment", path or "", "", kept, right) for path, kept, right in cursor.fetchall()]
+            cursor.execute(_BOUNDS)
+            breaks += [Break("segment", "", "", kept, right) for kept, right in cursor.fetchall()]
         cursor.execute(_COUNTS)
         tokens, balances, transfers = cursor.fetchone()
     return Audit(breaks, progress, tokens, balances, int(transfers), deep)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import psycopg
 from django.db import OperationalError, connection, transaction
 
+from balances import segments
 from balances.progress import read_progress
 
 NOBODY = 0
@@ -64,7 +65,10 @@ SELECT account_id FROM (
 """
 
 # The movements of accounts since their last marks, each once for each side that is the account's.
-_MOVED = """
+_AFTER_THE_MARK = f"""
+{segments.between("due.since", "%(height)s")} AND block_height > due.since AND block_height <= %(height)s
+"""
+_MOVED = f"""
 due AS MATERIALIZED (
     SELECT account_id, coalesce(
         (SELECT max(block_height) FROM checkpoint_marks AS marks WHERE marks.account_id = given.account_id), -1
@@ -74,19 +78,19 @@ due AS MATERIALIZED (
 moved AS MATERIALIZED (
     SELECT due.account_id, sides.* FROM due CROSS JOIN LATERAL (
         SELECT block_height, token_id, amount FROM transfers
-        WHERE to_account_id = due.account_id AND block_height > due.since AND block_height <= %(height)s
+        WHERE to_account_id = due.account_id AND {_AFTER_THE_MARK}
         UNION ALL
         SELECT block_height, token_id, -amount FROM transfers
-        WHERE from_account_id = due.account_id AND block_height > due.since AND block_height <= %(height)s
+        WHERE from_account_id = due.account_id AND {_AFTER_THE_MARK}
         UNION ALL
         SELECT block_height, token_id, amount FROM transfers
-        WHERE due.account_id = 0 AND to_account_id IS NULL AND block_height > due.since AND block_height <= %(height)s
+        WHERE due.account_id = 0 AND to_account_id IS NULL AND {_AFTER_THE_MARK}
         UNION ALL
         SELECT block_height, token_id, -amount FROM transfers
-        WHERE due.account_id = 0 AND from_account_id IS NULL AND block_height > due.since AND block_height <= %(height)s
+        WHERE due.account_id = 0 AND from_account_id IS NULL AND {_AFTER_THE_MARK}
     ) AS sides
 )
-"""
+"""  # noqa: S608  # our own constant
 
 # A mark is a height at which the movements since the last mark reach a multiple of the stretch; so fewer lie between.
 _MARK = f"""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from django.db import connection
 
-from balances import checkpoints, names
+from balances import checkpoints, names, segments
 from balances.moves import MOVE_AND_RANK
 from blocks.copying import copy_rows
 from events.deriving import Derived
@@ -46,17 +46,19 @@ CREATE TEMPORARY TABLE differing ON COMMIT DROP AS
 SELECT block_height, tx_index, event_index,
        was.token_id AS was_token, was.from_account_id AS was_from, was.to_account_id AS was_to,
        was.amount AS was_amount,
-       is_.token_id AS is_token, is_.from_account_id AS is_from, is_.to_account_id AS is_to, is_.amount AS is_amount
+       is_.token_id AS is_token, is_.from_account_id AS is_from, is_.to_account_id AS is_to, is_.amount AS is_amount,
+       is_.segment AS is_segment
 FROM (SELECT * FROM transfers WHERE block_height BETWEEN %s AND %s) AS was
 FULL JOIN (
     SELECT block_height, tx_index, event_index, tokens.id AS token_id, senders.id AS from_account_id,
-           recipients.id AS to_account_id, amount
+           recipients.id AS to_account_id, amount,
+           coalesce((SELECT max(first_height) FROM transfer_segments WHERE first_height <= block_height), 0) AS segment
     FROM rederived JOIN tokens ON tokens.path = token
     LEFT JOIN accounts AS senders ON senders.address = from_address
     LEFT JOIN accounts AS recipients ON recipients.address = to_address
 ) AS is_ USING (block_height, tx_index, event_index)
-WHERE (was.token_id, was.from_account_id, was.to_account_id, was.amount)
-      IS DISTINCT FROM (is_.token_id, is_.from_account_id, is_.to_account_id, is_.amount)
+WHERE (was.token_id, was.from_account_id, was.to_account_id, was.amount, was.segment)
+      IS DISTINCT FROM (is_.token_id, is_.from_account_id, is_.to_account_id, is_.amount, is_.segment)
 """
 
 _COUNT = """
@@ -71,14 +73,16 @@ AND (transfers.block_height, transfers.tx_index, transfers.event_index) = (d.blo
 """
 
 _CHANGE = """
-UPDATE transfers SET token_id = is_token, from_account_id = is_from, to_account_id = is_to, amount = is_amount
+UPDATE transfers SET token_id = is_token, from_account_id = is_from, to_account_id = is_to, amount = is_amount,
+                     segment = is_segment
 FROM differing AS d WHERE d.was_token IS NOT NULL AND d.is_token IS NOT NULL
 AND (transfers.block_height, transfers.tx_index, transfers.event_index) = (d.block_height, d.tx_index, d.event_index)
 """
 
 _ADD = """
-INSERT INTO transfers (block_height, from_account_id, to_account_id, tx_index, event_index, token_id, amount)
-SELECT block_height, is_from, is_to, tx_index, event_index, is_token, is_amount FROM differing WHERE was_token IS NULL
+INSERT INTO transfers (block_height, from_account_id, to_account_id, tx_index, event_index, token_id, amount, segment)
+SELECT block_height, is_from, is_to, tx_index, event_index, is_token, is_amount, is_segment
+FROM differing WHERE was_token IS NULL
 ORDER BY block_height, tx_index, event_index ON CONFLICT (block_height, tx_index, event_index) DO NOTHING
 """
 
@@ -90,15 +94,18 @@ WITH moves (token_id, from_account_id, to_account_id, amount, number) AS (
 ),
 {MOVE_AND_RANK}"""  # noqa: S608  # both parts are constants of ours
 
+_MOVED = f"""
+SELECT FROM transfers WHERE {segments.EVERY} AND {{side}} = gone.account_id AND token_id = gone.token_id
+"""  # our own constant
+
 # An account whose last transfer of a token went has never held it. Accounts themselves stay: an address is no claim.
-_FORGET_BALANCES = """
+_FORGET_BALANCES = f"""
 DELETE FROM balances USING (
     SELECT was_token AS token_id, unnest(ARRAY[was_from, was_to]) AS account_id FROM differing GROUP BY 1, 2
 ) AS gone
 WHERE balances.token_id = gone.token_id AND balances.account_id = gone.account_id AND balances.amount = 0
-AND NOT EXISTS (SELECT FROM transfers WHERE from_account_id = gone.account_id AND token_id = gone.token_id)
-AND NOT EXISTS (SELECT FROM transfers WHERE to_account_id = gone.account_id AND token_id = gone.token_id)
-"""
+AND NOT EXISTS ({_MOVED.format(side="from_account_id")}) AND NOT EXISTS ({_MOVED.format(side="to_account_id")})
+"""  # noqa: S608  # our own constant
 
 _FORGET_TOTALS = """
 DELETE FROM token_totals WHERE token_id = ANY(%s) AND transfers = 0

@@ -104,6 +104,7 @@ class TransferColumns(models.Model):
     event_index = models.IntegerField(help_text="Position among all events of the transaction, from 0.")
     token = models.ForeignKey(Token, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
     amount = models.DecimalField(max_digits=78, decimal_places=0)
+    segment = models.BigIntegerField(help_text="First height of its segment: by it transfers are indexed by account.")
 
     class Meta:
         abstract = True
@@ -124,13 +125,31 @@ class Transfer(TransferColumns):
     class Meta:
         db_table = "transfers"
         indexes = [
-            models.Index(fields=["from_account", "block_height", "tx_index", "event_index"], name="transfer_from"),
-            models.Index(fields=["to_account", "block_height", "tx_index", "event_index"], name="transfer_to"),
+            models.Index(
+                fields=["segment", "from_account", "block_height", "tx_index", "event_index"], name="transfer_from"
+            ),
+            models.Index(
+                fields=["segment", "to_account", "block_height", "tx_index", "event_index"], name="transfer_to"
+            ),
             models.Index(fields=["token", "block_height", "tx_index", "event_index"], name="transfer_token"),
         ]
 
     def __str__(self) -> str:
         return f"transfer {self.block_height}/{self.tx_index}/{self.event_index}"
+
+
+class TransferSegment(models.Model):
+    """A stretch of the chain whose transfers stand together in the indexes by account (`balances/segments.py`)."""
+
+    first_height = models.BigIntegerField(primary_key=True)
+    next_height = models.BigIntegerField(help_text="Where the next one begins; 2^63 - 1: it is the last one.")
+    bytes_before = models.BigIntegerField(help_text="How large the table of transfers was when it began.")
+
+    class Meta:
+        db_table = "transfer_segments"
+
+    def __str__(self) -> str:
+        return f"segment from height {self.first_height}"
 
 
 class TransferRow(TransferColumns):

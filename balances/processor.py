@@ -16,7 +16,7 @@ from django.db import (
     transaction,
 )
 
-from balances import checkpoints, ranking
+from balances import checkpoints, ranking, segments
 from balances.apply import apply
 from balances.progress import ring
 from events import outbox
@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
 PRUNE_SECONDS = 600.0
+SEGMENT_SECONDS = 60.0
 
 
 @dataclass
@@ -48,6 +49,7 @@ class Processor:
     keep_hours: int = 24
     messages: int = field(default=0, init=False)
     transfers: int = field(default=0, init=False)
+    _next_segment: float = field(default=0.0, init=False)
     _troubles: Troubles = field(
         default_factory=lambda: Troubles(logger, "Processor waits", "Processor goes on"), init=False
     )
@@ -98,8 +100,17 @@ class Processor:
         # Only now is it committed.
         self.messages += len(good)
         self.transfers += transfers
+        if good and time.monotonic() >= self._next_segment:
+            self._begin_segment(max(message.last_height for message in good.values()))
         logger.debug("Applied messages=%d transfers=%d", len(good), transfers)
         return len(deliveries)
+
+    def _begin_segment(self, height: int) -> None:
+        try:
+            segments.begin_another(height)
+        except segments.Busy as reason:
+            logger.warning("No segment of transfers begun, tried again in %.0f s: %s", SEGMENT_SECONDS, reason)
+            self._next_segment = time.monotonic() + SEGMENT_SECONDS
 
     def _understand(self, deliveries: Sequence[Delivery], chain_id: str) -> dict[Delivery, Message]:
         """The messages that wait to be applied; what cannot be understood or believed is set aside with the reason."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from balances import segments
 from balances.past import MARK, points
 
 Place = tuple[int, int, int]
@@ -16,10 +17,10 @@ Place = tuple[int, int, int]
 # What an account sends to itself is on both sides, and is one transfer.
 _SIDES = """
 SELECT block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount FROM transfers
-WHERE from_account_id = %(account)s AND {condition}
+WHERE {segments} AND from_account_id = %(account)s AND {condition}
 UNION ALL
 SELECT block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount FROM transfers
-WHERE to_account_id = %(account)s AND from_account_id IS DISTINCT FROM %(account)s AND {condition}
+WHERE {segments} AND to_account_id = %(account)s AND from_account_id IS DISTINCT FROM %(account)s AND {condition}
 """
 
 _AFTER = "(block_height, tx_index, event_index) {} (%(height)s, %(tx_index)s, %(event_index)s)"
@@ -43,7 +44,12 @@ SELECT found.* FROM (
     ) AS parts ORDER BY high, low
 ) AS stretches CROSS JOIN LATERAL (
     SELECT * FROM (
-        {_SIDES.format(condition=f"block_height > low AND block_height <= high AND {_AFTER.format('>')}")}
+        {
+    _SIDES.format(
+        segments=segments.between("low", "high"),
+        condition=f"block_height > low AND block_height <= high AND {_AFTER.format('>')}",
+    )
+}
     ) AS sides WHERE token_id + 0 = %(token)s
 ) AS found
 ORDER BY high, low, found.block_height, found.tx_index, found.event_index LIMIT %(most)s
@@ -54,7 +60,12 @@ ORDER BY high, low, found.block_height, found.tx_index, found.event_index LIMIT 
 _WITHIN = f"""
 SELECT coalesce(sum(CASE WHEN from_account_id IS NOT DISTINCT FROM to_account_id THEN 0
                          WHEN to_account_id = %(account)s THEN amount ELSE -amount END), 0)
-FROM ({_SIDES.format(condition=f"block_height = %(height)s AND {_AFTER.format('<=')}")}) AS sides
+FROM ({
+    _SIDES.format(
+        segments=segments.between("%(height)s", "%(height)s"),
+        condition=f"block_height = %(height)s AND {_AFTER.format('<=')}",
+    )
+}) AS sides
 WHERE token_id + 0 = %(token)s
 """  # noqa: S608  # our own constants
 

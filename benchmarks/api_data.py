@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks.chain import CHAIN_ID
-from benchmarks.database import ROOT, empty
+from benchmarks.database import ROOT, begin_segments, empty
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -31,8 +31,9 @@ _LOADED = ["blocks", "transactions", "accounts", "transfers", "balances"]
 # n^u, with u even from 0 to 1, is Zipf's law: the k-th of n is met in proportion to 1/k, so that the first of three
 # million accounts is in nearly a tenth of all transfers. The busy hundred use every token, others every twentieth.
 _MOVES = """
-INSERT INTO transfers (block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount)
-SELECT n / %(block)s, n %% %(block)s / %(transaction)s, n %% %(transaction)s, token,
+INSERT INTO transfers (block_height, tx_index, event_index, segment, token_id, from_account_id, to_account_id, amount)
+SELECT n / %(block)s, n %% %(block)s / %(transaction)s, n %% %(transaction)s,
+       (%(segments)s::bigint[])[width_bucket(n / %(block)s, %(segments)s::bigint[])], token,
        CASE WHEN sender < 100 THEN sender ELSE sender / 20 * 20 + token %% 20 END,
        CASE WHEN recipient < 100 THEN recipient ELSE recipient / 20 * 20 + token %% 20 END,
        1 + floor(10 ^ (9 * random()))::bigint
@@ -56,8 +57,9 @@ FROM (
 ) AS changes
 """
 _MINTS = """
-INSERT INTO transfers (block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount)
-SELECT n / %(block)s, n %% %(block)s / %(transaction)s, n %% %(transaction)s, token_id, NULL, account_id, minted
+INSERT INTO transfers (block_height, tx_index, event_index, segment, token_id, from_account_id, to_account_id, amount)
+SELECT n / %(block)s, n %% %(block)s / %(transaction)s, n %% %(transaction)s,
+       (%(segments)s::bigint[])[width_bucket(n / %(block)s, %(segments)s::bigint[])], token_id, NULL, account_id, minted
 FROM (SELECT row_number() OVER () - 1 AS n, * FROM sums WHERE minted IS NOT NULL) AS lacking
 """
 _BALANCES = """
@@ -126,12 +128,13 @@ def fill(url: str, size: Size) -> bool:
             return False
         connection.execute("COMMENT ON TABLE transfers IS NULL")
         empty(url)
+        segments = begin_segments(url, size.blocks * PER_BLOCK, PER_BLOCK)
         connection.execute("SET maintenance_work_mem = '1GB'; SET work_mem = '1GB'; SET hash_mem_multiplier = 2")
         with connection.transaction():  # so that who is interrupted leaves no tables without indexes
             for table in _LOADED:  # half the writing, and to those who read it is all the same
                 connection.execute(f"ALTER TABLE {table} SET UNLOGGED")
             with without_indexes(connection):
-                _load(connection, size)
+                _load(connection, size, segments)
         walk(url)
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")
@@ -149,7 +152,7 @@ def walk(url: str) -> None:
     subprocess.run([sys.executable, "-c", finish], cwd=ROOT, env={**os.environ, **settings}, check=True)
 
 
-def _load(connection: Connection, size: Size) -> None:
+def _load(connection: Connection, size: Size, segments: list[int]) -> None:
     connection.execute(
         "INSERT INTO tokens (path, key, realm, standard, name, symbol, decimals, announcements)"
         " SELECT realm || '.T' || n || '.0000000', realm || '.T' || n, realm, true, 'Token ' || n, 'T' || n, 6, 1"
@@ -166,6 +169,7 @@ def _load(connection: Connection, size: Size) -> None:
         "accounts": size.accounts,
         "first": size.first_block * PER_BLOCK,
         "last": size.blocks * PER_BLOCK - 1,
+        "segments": segments,
     }
     connection.execute(_MOVES, numbers)
     connection.execute("ANALYZE transfers, accounts")

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from balances import segments
 from indexer_project import embedded_postgres
 
 _HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")
@@ -24,17 +25,19 @@ SHARED_MEMORY = 6_800 << 20
 """Bytes: the buffers, and what PostgreSQL keeps beside them."""
 
 LEDGER = (
-    ("transfers", "from_account_id", "from_account_id, block_height, tx_index, event_index"),
-    ("transfers", "to_account_id", "to_account_id, block_height, tx_index, event_index"),
+    ("transfers", "from_account_id", "segment, from_account_id, block_height, tx_index, event_index"),
+    ("transfers", "to_account_id", "segment, to_account_id, block_height, tx_index, event_index"),
     ("balances", "amount", "account_id, token_id"),
     ("accounts", "address", "address"),
 )
 """The walks of `load` over what both applying and answering touch."""
 
+_TRANSFER_BYTES = 80
+
 TABLES = (
     "blocks, transactions, chain, accepted_gaps, incomplete_heights, endpoint_states, outbox, refused_events,"
-    " set_aside_messages, tokens, token_totals, announcements, accounts, transfers, balances, ranking,"
-    " checkpoint_walk, checkpoint_counts, checkpoint_marks, balance_checkpoints"
+    " set_aside_messages, tokens, token_totals, announcements, accounts, transfers, transfer_segments, balances,"
+    " ranking, checkpoint_walk, checkpoint_counts, checkpoint_marks, balance_checkpoints"
 )
 
 
@@ -105,6 +108,24 @@ def copies(url: str, number: int) -> list[str]:
             connection.execute(f'CREATE DATABASE "{copy}" TEMPLATE "{name}"')
             urls.append(parts._replace(path=f"/{copy}").geturl())
     return urls
+
+
+def begin_segments(url: str, transfers: int, per_block: int) -> list[int]:
+    """Have segments begin where processors would have begun them, in so many transfers; their first heights."""
+    least = segments.LEAST_BYTES // _TRANSFER_BYTES
+    first = [0]
+    while (following := first[-1] + max(least, first[-1] // (segments.SHARE - 1))) < transfers:
+        first.append(following)
+    heights = [each // per_block for each in first]
+    with psycopg.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO transfer_segments (first_height, next_height, bytes_before) VALUES (%s, %s, %s)",
+            [
+                (height, following, each * _TRANSFER_BYTES)
+                for height, following, each in zip(heights, [*heights[1:], 2**63 - 1], first, strict=True)
+            ],
+        )
+    return heights
 
 
 def load(url: str, *walks: tuple[str, str, str]) -> None:

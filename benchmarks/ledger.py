@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import psycopg
 
 from benchmarks.chain import CHAIN_ID
+from benchmarks.database import begin_segments
 from events.message import Packed, Packer
 
 TOKENS = 100
@@ -32,6 +33,7 @@ def prefill(url: str, transfers: int, accounts: int) -> None:
     Done in SQL, with the indexes built afterwards, for nothing of it is measured.
     """
     blocks = transfers // TRANSFERS_PER_BLOCK
+    segments = begin_segments(url, transfers, TRANSFERS_PER_BLOCK)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
             "INSERT INTO tokens (path, key, realm, standard) SELECT 'gno.land/r/bench/token' || n || '.T' || n ||"
@@ -56,15 +58,22 @@ def prefill(url: str, transfers: int, accounts: int) -> None:
         # n^u, with u even from 0 to 1, is Zipf's law: the k-th of n is met in proportion to 1/k.
         connection.execute(
             "INSERT INTO transfers"
-            " (block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount)"
-            " SELECT n / %(per)s, n %% %(per)s, 0, token_id, senders.id, recipients.id, amount FROM"
+            " (block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount, segment)"
+            " SELECT n / %(per)s, n %% %(per)s, 0, token_id, senders.id, recipients.id, amount,"
+            " (%(segments)s::bigint[])[width_bucket(n / %(per)s, %(segments)s::bigint[])] FROM"
             " (SELECT n, floor(%(tokens)s ^ random())::int AS token_id,"
             " floor(%(accounts)s ^ random())::int - 1 AS sender,"
             " floor(%(accounts)s ^ random())::int - 1 AS recipient, 1 + (random() * 1000)::int AS amount"
             " FROM generate_series(0, %(last)s) AS n) AS drawn"
             " JOIN numbered AS senders ON senders.number = sender"
             " JOIN numbered AS recipients ON recipients.number = recipient ORDER BY n",
-            {"per": TRANSFERS_PER_BLOCK, "tokens": TOKENS, "accounts": accounts, "last": transfers - 1},
+            {
+                "per": TRANSFERS_PER_BLOCK,
+                "tokens": TOKENS,
+                "accounts": accounts,
+                "last": transfers - 1,
+                "segments": segments,
+            },
         )
         connection.execute(
             "INSERT INTO balances (token_id, account_id, amount, ranked_amount, transfers, address)"

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django import DjangoDbBlocker
 
-from balances.models import Account, BalanceRow, Ranking, Token, TransferRow
+from balances.models import Account, BalanceRow, Ranking, Token, TransferRow, TransferSegment
 from blocks.models import AcceptedGap, Block, Chain, EndpointState, IncompleteHeight, TransactionRow
 from blocks.read_only import BoundedPaginator
 from events.models import OutboxMessage, RefusedEvent, SetAsideMessage
@@ -36,6 +36,7 @@ MODELS = (
     Token,
     TransactionRow,
     TransferRow,
+    TransferSegment,
 )
 FOO = "gno.land/r/demo/defi/foo20.FOO.0000000"
 FACTORY = "gno.land/r/demo/defi/grc20factory"
@@ -232,6 +233,17 @@ def test_transfers_by_height_position_hash_address_and_token(chain: Recording, a
     assert {row.from_account == account for row in rows} == {True, False}
     page = admin.get(page_of(TransferRow, newest.key)).content.decode()
     assert page_of(TransactionRow, f"{block}-{tx}") in page
+
+
+def test_transfers_of_an_address_are_read_along_the_indexes_by_account(chain: Recording, admin: Client) -> None:
+    response = admin.get(list_of(TransferRow), {"q": "g100qwkhfyhl7q74x3xa3x48t0egut6048feywnz"})
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        plan = response.context["cl"].queryset[:100].explain()
+        cursor.execute("SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on")
+    for side in ("from", "to"):
+        assert f"Backward using transfer_{side} on transfers" in plan, plan
+    assert TransferSegment.objects.count() > 1
 
 
 def test_pages_of_a_search_over_two_sides(chain: Recording, admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:

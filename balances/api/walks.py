@@ -9,13 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from balances import segments
 from balances.api.cursors import MAX_INT64
 from balances.api.steps import Steps
 
 Place = tuple[int, int, int]
 """height, transaction index, event index."""
 
-COLUMNS = "block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount"
+# The segment is there to be ordered by (`Walk.first`).
+COLUMNS = "block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount, segment"
 
 _LOW = "%(low_height)s, %(low_tx)s, %(low_event)s"
 _HIGH = "%(high_height)s, %(high_tx)s, %(high_event)s"
@@ -30,10 +32,12 @@ ORDER BY block_height {{order}}, tx_index {{order}}, event_index {{order}} {{cut
 # transfers backwards finds some soon, which is true of most tokens, and for a rare one reads the whole table.
 _ONE = f"""
 SELECT {{columns}} FROM transfers
-WHERE ({{column}}, block_height, tx_index, event_index) >= (walk.id, {_LOW})
+WHERE {{segments}}({{column}}, block_height, tx_index, event_index) >= (walk.id, {_LOW})
 AND ({{column}}, block_height, tx_index, event_index) < (walk.id, {_HIGH})
-ORDER BY {{column}} {{order}}, block_height {{order}}, tx_index {{order}}, event_index {{order}} {{cut}}
+ORDER BY {{first}}block_height {{order}}, tx_index {{order}}, event_index {{order}} {{cut}}
 """  # noqa: S608  # our own constants
+
+_SEGMENTS = segments.between("%(low_height)s", "%(high_height)s")
 
 _EACH = "SELECT moved.* FROM unnest({ids}) AS walk (id) CROSS JOIN LATERAL ({one}) AS moved"
 
@@ -82,10 +86,26 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Along the index that begins with `column`, for each of `ids`, an SQL array; the column "" is that of all."""
+    """Along the index that begins with `column`, for each of `ids`, an SQL array; the column "" is that of all.
+
+    Those by account begin with the segment, whose order is that of heights (`balances/segments.py`).
+    """
 
     column: str = ""
     ids: str = ""
+
+    @property
+    def segments(self) -> str:
+        return f"{_SEGMENTS} AND " if self._by_account else ""
+
+    def first(self, order: str) -> str:
+        """What the index is ordered by before the place."""
+        columns = ("segment", self.column) if self._by_account else (self.column,) if self.column else ()
+        return "".join(f"{column} {order}, " for column in columns)
+
+    @property
+    def _by_account(self) -> bool:
+        return self.column in ("from_account_id", "to_account_id")
 
 
 def _next(place: Place) -> Place:
@@ -114,9 +134,11 @@ def first_found(walks: Sequence[Walk], between: Between, also: str = "") -> str:
 
 
 def _sql(walk: Walk, columns: str, between: Between, cut: str, also: str = "") -> str:
-    one = (_ONE if walk.column else _ALL).format(columns=columns, column=walk.column, order=between.order, cut=cut)
+    first = walk.first(between.order)
+    one = (_ONE if walk.column else _ALL).format(
+        columns=columns, column=walk.column, segments=walk.segments, first=first, order=between.order, cut=cut
+    )
     if also:
-        first = f"{walk.column} {between.order}, " if walk.column else ""
         one = _SEEN.format(seen=one, also=also, first=first, order=between.order)
     return _EACH.format(ids=walk.ids, one=one) if walk.column else one
 

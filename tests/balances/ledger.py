@@ -52,6 +52,11 @@ SELECT 'ranking', token_id, account_id, ranked_amount, amount, NULL, NULL, NULL,
 FROM balances JOIN accounts ON accounts.id = account_id
 WHERE (ranked_amount, balances.address) IS DISTINCT FROM (amount, accounts.address)
 AND NOT EXISTS (SELECT FROM ranking WHERE state <> 'level')
+UNION ALL
+SELECT 'segment', token_id, block_height, tx_index, event_index, segment, NULL, NULL, NULL, NULL, NULL
+FROM transfers WHERE segment <> coalesce(
+    (SELECT max(first_height) FROM transfer_segments WHERE first_height <= block_height), 0
+)
 """
 
 

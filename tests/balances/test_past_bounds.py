@@ -31,11 +31,15 @@ INSERT INTO tokens (id, path, realm, key, standard)
     SELECT n, 'gno.land/r/t' || lpad(n::text, 2, '0'), 'gno.land/r/t' || n, 't' || n, true
     FROM generate_series(1, 20) AS n;
 INSERT INTO accounts (id, address) SELECT n, 'g1' || n FROM generate_series(1, 500) AS n;
-INSERT INTO transfers (block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount)
-    SELECT n / 4, n % 4, 0, CASE WHEN n % 1000 = 0 THEN 20 ELSE n % 19 + 1 END,
+INSERT INTO transfers
+    (segment, block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount)
+    SELECT 0, n / 4, n % 4, 0, CASE WHEN n % 1000 = 0 THEN 20 ELSE n % 19 + 1 END,
            CASE WHEN n % 100 = 0 THEN NULL WHEN n % 8 = 4 THEN 1 ELSE n % 499 + 2 END,
            CASE WHEN n % 100 = 0 OR n % 8 = 0 THEN 1 WHEN n % 8 = 4 THEN n % 499 + 2 ELSE n % 487 + 2 END, 1
     FROM generate_series(0, {MOVEMENTS} - 1) AS n;
+INSERT INTO transfer_segments (first_height, next_height, bytes_before)
+    VALUES (0, 700, 0), (700, 1500, 0), (1500, 2950, 0), (2950, 9223372036854775807, 0);
+UPDATE transfers SET segment = (SELECT max(first_height) FROM transfer_segments WHERE first_height <= block_height);
 INSERT INTO balances (token_id, account_id, amount, ranked_amount)
     SELECT token_id, account_id, 1, 1 FROM generate_series(1, 20) AS token_id, generate_series(1, 500) AS account_id;
 """

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.test import Client
 from pytest_django import DjangoDbBlocker, Settings
 
+from balances.audit import audit
 from balances.models import Announcement, Balance, Token, TokenTotals, Transfer
 from balances.processor import Processor
 from balances.progress import read_progress
@@ -170,8 +171,9 @@ def tamper_with_everything() -> None:
             "UPDATE transfers SET amount = amount + 5 WHERE block_height = 120",
             "UPDATE transfers SET to_account_id = from_account_id WHERE from_account_id IS NOT NULL"
             " AND block_height BETWEEN 134 AND 150",
-            "INSERT INTO transfers (block_height, tx_index, event_index, token_id, to_account_id, amount)"
-            " SELECT 77, 99, 99, min(tokens.id), min(accounts.id), 1000 FROM tokens, accounts",
+            "INSERT INTO transfers (block_height, tx_index, event_index, token_id, to_account_id, amount, segment)"
+            " SELECT 77, 99, 99, min(tokens.id), min(accounts.id), 1000, 5 FROM tokens, accounts",
+            "UPDATE transfers SET segment = segment + 1 WHERE block_height BETWEEN 151 AND 160",
             "UPDATE balances SET amount = -amount WHERE account_id % 3 = 0",
             "DELETE FROM balances WHERE account_id % 3 = 1",
             "UPDATE token_totals SET minted = minted + 1, holders = holders + 3 WHERE token_id % 2 = 0",
@@ -194,6 +196,7 @@ def test_what_was_tampered_with_is_corrected(right: Right) -> None:
     said = reparse()
     assert "balances and the totals of" in said
     assert ledger() == expected
+    assert [each for each in audit(deep=True).breaks if each.kind == "segment"] == []
     expect_nothing_to_change()
 
 

@@ -35,15 +35,19 @@ INSERT INTO accounts (id, address)
     SELECT n, 'account-' || n FROM generate_series(1, 5000) AS n
     UNION ALL VALUES (9000, '{RARE}'), (9001, '{BUSY}');
 -- 40,000 of twenty tokens, a third of them from the busy account, and one of each of the others
-INSERT INTO transfers (block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount)
-    SELECT n, n % 3, 0, n % 20 + 1,
+INSERT INTO transfers
+    (segment, block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount)
+    SELECT 0, n, n % 3, 0, n % 20 + 1,
            CASE WHEN n % 1000 = 0 THEN NULL WHEN n % 500 = 3 THEN 9000 WHEN n % 3 = 0 THEN 9001 ELSE n % 4999 + 1 END,
            CASE WHEN n % 1000 = 1 THEN NULL ELSE n % 4998 + 1 END, n % 100
     FROM generate_series(1, 40000) AS n
     UNION ALL
-    SELECT 40000 + n, 0, 0, n, NULL, 9001, 1000 FROM generate_series(21, 6000) AS n;
+    SELECT 0, 40000 + n, 0, 0, n, NULL, 9001, 1000 FROM generate_series(21, 6000) AS n;
 INSERT INTO announcements (block_height, tx_index, event_index, token_id, name, symbol, decimals)
     SELECT n, 0, 1, CASE WHEN n % 2 = 0 THEN 5 ELSE n END, 'Name ' || n, 'S' || n, 6 FROM generate_series(1, 6000) AS n;
+INSERT INTO transfer_segments (first_height, next_height, bytes_before)
+    VALUES (0, 10001, 0), (10001, 20000, 0), (20000, 39990, 0), (39990, 9223372036854775807, 0);
+UPDATE transfers SET segment = (SELECT max(first_height) FROM transfer_segments WHERE first_height <= block_height);
 ANALYZE tokens, accounts, transfers;  -- else what PostgreSQL saw of them when they were empty decides how it joins
 INSERT INTO balances (token_id, account_id, amount, transfers, ranked_amount, address)
     SELECT token_id, account_id, sum(amount), count(*), sum(amount), min(accounts.address) FROM (

@@ -11,7 +11,7 @@ from django.db.models import DateTimeField, F, Value
 from django.db.models.functions import Cast
 from django.test import Client
 
-from balances import checkpoints
+from balances import checkpoints, segments
 from balances.models import Account, Balance, BalanceCheckpoint, Token, Transfer
 from blocks.models import Block
 from replay.recording import Recording
@@ -111,8 +111,16 @@ def test_who_sends_to_himself_did_so_once_and_gained_nothing(api: Api, busiest: 
     path = f"/accounts/{busiest[0]}/tokens/{busiest[1]}/statement"
     before = api.get(path, limit=1000)
     account, token = Account.objects.get(address=busiest[0]), Token.objects.get(path=busiest[1])
+    newest = segments.first_heights()[-1]
     Transfer.objects.create(
-        block_height=300, tx_index=9, event_index=0, token=token, from_account=account, to_account=account, amount=5
+        segment=newest,
+        block_height=300,
+        tx_index=9,
+        event_index=0,
+        token=token,
+        from_account=account,
+        to_account=account,
+        amount=5,
     )
     checkpoints.forget(300)
     after = api.get(path, limit=1000)

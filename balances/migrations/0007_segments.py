@@ -1,0 +1,75 @@
+"""Transfers are indexed by account in segments of the chain; those that are there already are in the first one.
+
+No default is left: a processor of an older version is refused, rather than put what it applies in the wrong segment.
+"""
+
+from django.db import migrations, models
+
+_VIEW = """
+CREATE OR REPLACE VIEW transfer_rows AS
+SELECT block_height || '-' || tx_index || '-' || event_index AS key, block_height, from_account_id, to_account_id,
+       tx_index, event_index, token_id, amount{segment} FROM transfers
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("balances", "0006_addresses_by_index"),
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name="TransferSegment",
+            fields=[
+                ("first_height", models.BigIntegerField(primary_key=True, serialize=False)),
+                (
+                    "next_height",
+                    models.BigIntegerField(help_text="Where the next one begins; 2^63 - 1: it is the last one."),
+                ),
+                (
+                    "bytes_before",
+                    models.BigIntegerField(help_text="How large the table of transfers was when it began."),
+                ),
+            ],
+            options={
+                "db_table": "transfer_segments",
+            },
+        ),
+        migrations.RemoveIndex(
+            model_name="transfer",
+            name="transfer_from",
+        ),
+        migrations.RemoveIndex(
+            model_name="transfer",
+            name="transfer_to",
+        ),
+        migrations.AddField(
+            model_name="transfer",
+            name="segment",
+            field=models.BigIntegerField(
+                default=0, help_text="First height of its segment: by it transfers are indexed by account."
+            ),
+            preserve_default=False,
+        ),
+        migrations.AddIndex(
+            model_name="transfer",
+            index=models.Index(
+                fields=["segment", "from_account", "block_height", "tx_index", "event_index"], name="transfer_from"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="transfer",
+            index=models.Index(
+                fields=["segment", "to_account", "block_height", "tx_index", "event_index"], name="transfer_to"
+            ),
+        ),
+        migrations.AddField(
+            model_name="transferrow",
+            name="segment",
+            field=models.BigIntegerField(
+                default=0, help_text="First height of its segment: by it transfers are indexed by account."
+            ),
+            preserve_default=False,
+        ),
+        migrations.RunSQL(_VIEW.format(segment=", segment"), "DROP VIEW transfer_rows;" + _VIEW.format(segment="")),
+    ]
