@@ -159,6 +159,7 @@ class TransferAdmin(KeyedAdmin):
             return found
         account = Account.objects.filter(address=term).first()
         if account:
+            # A segment that begins after this statement is missing from this one page.
             rows = rows.filter(segment__in=segments.first_heights()).order_by("-segment", *self.ordering)
             return newest(rows, Q(from_account=account), Q(to_account=account))
         return newest(rows, *(Q(token=token) for token in tokens_of(term)))

@@ -43,23 +43,20 @@ EVERY = _OF.format(condition="")
 
 _FULL = f"""
 SELECT segment.first_height, segment.next_height, size FROM pg_relation_size('transfers') AS size, (
-    SELECT first_height, next_height, bytes_before FROM transfer_segments
+    SELECT first_height, next_height FROM transfer_segments
     WHERE first_height <= %(height)s AND next_height > %(height)s
-    UNION ALL SELECT 0, {LAST}, 0 WHERE NOT EXISTS (SELECT FROM transfer_segments)
+    UNION ALL SELECT 0, {LAST} WHERE NOT EXISTS (SELECT FROM transfer_segments)
 ) AS segment
-WHERE size - bytes_before >= greatest(%(least)s, size / %(share)s)
+WHERE size - coalesce((SELECT max(bytes_before) FROM transfer_segments), 0)
+      >= greatest(%(least)s, size / %(share)s)
 """  # noqa: S608  # our own constants
 
 # The synchronizer follows the tip while it fills in what is before: the widest hole of a segment is where it works.
 _HOLE = """
 SELECT upper(hole) FROM unnest(
-    int8multirange(int8range(
-        %(first)s, greatest(%(first)s, least(%(following)s, (SELECT upper(coverage) FROM chain)))
-    )) - (
-        SELECT coverage + coalesce(
-            (SELECT range_agg(int8range(first_height, last_height, '[]')) FROM accepted_gaps), '{}'
-        ) FROM chain
-    )
+    (SELECT int8multirange(int8range(lowest, greatest(lowest, least(%(following)s, upper(coverage))))) - coverage
+     FROM (SELECT greatest(%(first)s, start_height) AS lowest, coverage FROM chain) AS wanted)
+    - coalesce((SELECT range_agg(int8range(first_height, last_height, '[]')) FROM accepted_gaps), '{}')
 ) AS hole ORDER BY upper(hole) - lower(hole) DESC LIMIT 1
 """
 

@@ -32,7 +32,7 @@ LEDGER = (
 )
 """The walks of `load` over what both applying and answering touch."""
 
-_TRANSFER_BYTES = 80
+_TRANSFER_BYTES = 84
 
 TABLES = (
     "blocks, transactions, chain, accepted_gaps, incomplete_heights, endpoint_states, outbox, refused_events,"

@@ -1,6 +1,7 @@
 """Transfers are indexed by account in segments of the chain; those that are there already are in the first one.
 
-No default is left: a processor of an older version is refused, rather than put what it applies in the wrong segment.
+No default is left: what a processor of an older version applies would be in the wrong segment. It is refused, and sets its
+messages aside, until it is stopped; `deadletters redrive --all` brings them back.
 """
 
 from django.db import migrations, models

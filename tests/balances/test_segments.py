@@ -138,6 +138,24 @@ def test_the_tip_that_is_followed_beyond_a_hole_has_its_own() -> None:
     expect_conserved()
 
 
+def test_heights_before_the_first_one_that_is_wanted_are_no_hole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are the widest one, and above it is too much to be moved."""
+    monkeypatch.setattr(segments, "MOST_MOVED", 1)
+    start_chain([(5000, 5030), (6000, 6010)], start_height=5000)
+    apply_rows(mints(5001, 5020, 5025, 6000))
+    assert begin(5025)
+    assert bounds() == [(0, 5026), (5026, 6000), (6000, segments.LAST)]
+
+
+def test_what_the_backfill_adds_does_not_make_the_tips_segment_full(full: None) -> None:
+    start_chain([(0, 100), (1000, 1010)])
+    apply_rows(mints(1000))
+    apply_rows(mints(1))
+    apply_rows(Row(2, 0, event, "", "g1a", 1) for event in range(500))
+    apply_rows(mints(1001))
+    assert bounds() == [(0, 2), (2, 3), (3, 1000), (1000, segments.LAST)]
+
+
 def test_much_beyond_a_hole_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "MOST_MOVED", 1)
     start_chain([(0, 30), (1000, 1010)])
