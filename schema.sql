@@ -293,7 +293,6 @@ CREATE VIEW public.transfer_rows AS
 
 CREATE TABLE public.transfer_segments (
     first_height bigint NOT NULL,
-    next_height bigint NOT NULL,
     bytes_before bigint NOT NULL
 );
 

@@ -216,9 +216,9 @@ class BalanceAdmin(KeyedAdmin):
 
 @admin.register(TransferSegment)
 class TransferSegmentAdmin(ReadOnlyAdmin):
-    """Where the segments begin by which transfers are indexed; none: there is one."""
+    """Where the segments begin by which transfers are indexed, but for the first one, 0."""
 
-    list_display = ("first_height", "next_height", "bytes_before")
+    list_display = ("first_height", "bytes_before")
     ordering = ("-first_height",)
 
 

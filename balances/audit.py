@@ -69,15 +69,6 @@ LEFT JOIN tokens ON tokens.id = token_id LEFT JOIN accounts ON accounts.id = acc
 ORDER BY tokens.path, accounts.address, block_height LIMIT {SHOWN}
 """  # noqa: S608  # our own constants
 
-# Each ends where the next one begins, and heights from 0 on are in one.
-_BOUNDS = f"""
-SELECT next_height, right_height FROM (
-    SELECT first_height, next_height, coalesce(lead(first_height) OVER ahead, {segments.LAST}) AS right_height
-    FROM transfer_segments WINDOW ahead AS (ORDER BY first_height)
-    UNION ALL SELECT -1, 0, min(first_height) FROM transfer_segments
-) AS found WHERE next_height <> right_height ORDER BY first_height LIMIT {SHOWN}
-"""  # noqa: S608  # our own constants
-
 _SEGMENTS = f"""
 SELECT tokens.path, segment, right_segment
 FROM transfers CROSS JOIN LATERAL (
@@ -101,7 +92,7 @@ class Break:
     up), negative (at the indexed height, against 0), ranking (its place in the list of holders against the balance),
     balance and movements (sum and number of its transfers, kept against added up), checkpoint (what was held at a
     height of the past, kept against added up; without an address: by nobody, which is the supply with a minus), segment
-    (of a transfer, kept against that of its height; without a token: where one ends against where the next one begins).
+    (of a transfer, kept against that of its height).
     """
 
     kind: str
@@ -147,8 +138,6 @@ def audit(*, deep: bool) -> Audit:
                 breaks.append(Break("checkpoint", path or "", address or "", int(kept or 0), int(right or 0)))
             cursor.execute(_SEGMENTS)
             breaks += [Break("segment", path or "", "", kept, right) for path, kept, right in cursor.fetchall()]
-            cursor.execute(_BOUNDS)
-            breaks += [Break("segment", "", "", kept, right) for kept, right in cursor.fetchall()]
         cursor.execute(_COUNTS)
         tokens, balances, transfers = cursor.fetchone()
     return Audit(breaks, progress, tokens, balances, int(transfers), deep)

@@ -139,10 +139,12 @@ class Transfer(TransferColumns):
 
 
 class TransferSegment(models.Model):
-    """A stretch of the chain whose transfers stand together in the indexes by account (`balances/segments.py`)."""
+    """Where another stretch of the chain begins whose transfers stand together in the indexes by account.
+
+    `balances/segments.py`; the first one begins at 0, and is not here.
+    """
 
     first_height = models.BigIntegerField(primary_key=True)
-    next_height = models.BigIntegerField(help_text="Where the next one begins; 2^63 - 1: it is the last one.")
     bytes_before = models.BigIntegerField(help_text="How large the table of transfers was when it began.")
 
     class Meta:

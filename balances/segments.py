@@ -5,8 +5,8 @@ two indexes by account begin with the segment: what is new goes into the part of
 processor. Who asks for an account looks into each segment once, so there are few: another one begins when the table of
 transfers has grown by `LEAST_BYTES` since the last one did, or, later, by a share of itself.
 
-A segment is named by its first height, so the order by segment and height is the order by height. Another one begins
-above all that is applied, while nobody applies. While `transfer_segments` is empty there is one segment, 0.
+A segment is named by its first height, so the order by segment and height is the order by height. The first one is
+0, `transfer_segments` has the others; another one begins above all that is applied, while nobody applies.
 """
 
 from bisect import bisect_right
@@ -31,24 +31,26 @@ PATIENCE_SECONDS = 1.0
 """Longest wait for those who apply: all who come stand behind."""
 
 LAST = 2**63 - 1
-"""The `next_height` of the last segment."""
+"""No height is above it."""
 
 _OF = """
-segment = ANY(coalesce(
-    nullif(ARRAY(SELECT first_height FROM transfer_segments {condition}), ARRAY[]::bigint[]), ARRAY[0]::bigint[]
+segment = ANY(ARRAY(
+    SELECT first_height FROM (
+        SELECT 0::bigint AS first_height UNION ALL SELECT first_height FROM transfer_segments
+    ) AS segments {condition}
 ))"""
 
 EVERY = _OF.format(condition="")
 """SQL that is true of every transfer: the indexes by account are used only where something is said of the segment."""
 
 _FULL = f"""
-SELECT segment.first_height, segment.next_height, size FROM pg_relation_size('transfers') AS size, (
-    SELECT first_height, next_height FROM transfer_segments
-    WHERE first_height <= %(height)s AND next_height > %(height)s
-    UNION ALL SELECT 0, {LAST} WHERE NOT EXISTS (SELECT FROM transfer_segments)
+SELECT first, following, size FROM pg_relation_size('transfers') AS size, (
+    SELECT coalesce(max(first_height) FILTER (WHERE first_height <= %(height)s), 0) AS first,
+           coalesce(min(first_height) FILTER (WHERE first_height > %(height)s), {LAST}) AS following,
+           coalesce(max(bytes_before), 0) AS size_then
+    FROM transfer_segments
 ) AS segment
-WHERE size - coalesce((SELECT max(bytes_before) FROM transfer_segments), 0)
-      >= greatest(%(least)s, size / %(share)s)
+WHERE size - size_then >= greatest(%(least)s, size / %(share)s)
 """  # noqa: S608  # our own constants
 
 # The synchronizer follows the tip while it fills in what is before: the widest hole of a segment is where it works.
@@ -67,12 +69,7 @@ SELECT (SELECT max(block_height) FROM transfers WHERE block_height >= %(first)s 
        ) AS beyond)
 """
 
-_END = """
-INSERT INTO transfer_segments (first_height, next_height, bytes_before) VALUES (%(first)s, %(end)s, 0)
-ON CONFLICT (first_height) DO UPDATE SET next_height = excluded.next_height
-"""
-
-_BEGIN = "INSERT INTO transfer_segments (first_height, next_height, bytes_before) VALUES (%s, %s, %s)"
+_BEGIN = "INSERT INTO transfer_segments (first_height, bytes_before) VALUES (%s, %s)"
 
 _MOVE = "UPDATE transfers SET segment = %(to)s WHERE block_height >= %(to)s AND block_height < %(following)s"
 
@@ -84,7 +81,6 @@ class Busy(Exception):
 class _Cut(NamedTuple):
     """How a full segment is cut: where others begin in it, one or two, and where the one after it does."""
 
-    first: int
     begins: list[int]
     following: int
     size: int
@@ -92,14 +88,15 @@ class _Cut(NamedTuple):
 
 def between(low: str, high: str) -> str:
     """As `EVERY`, of transfers of heights from `low` to `high`, each an SQL expression: other segments are left out."""
-    return _OF.format(condition=f"WHERE next_height > {low} AND first_height <= {high}")
+    first = f"coalesce((SELECT max(first_height) FROM transfer_segments WHERE first_height <= {low}), 0)"  # noqa: S608  # as above
+    return _OF.format(condition=f"WHERE first_height >= {first} AND first_height <= {high}")
 
 
 def first_heights() -> list[int]:
     """Where segments begin, ascending; nothing changes that while the caller's transaction has passed the gate."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT first_height FROM transfer_segments ORDER BY first_height")
-        return [row[0] for row in cursor.fetchall()] or [0]
+        return [0, *(row[0] for row in cursor.fetchall())]
 
 
 def segment_of(height: int, begins: Sequence[int]) -> int:
@@ -130,9 +127,8 @@ def begin_another(height: int) -> bool:
 
 def _make(cut: _Cut) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(_END, {"first": cut.first, "end": cut.begins[0]})
-        for begin, end in zip(cut.begins, [*cut.begins[1:], cut.following], strict=True):
-            cursor.execute(_BEGIN, [begin, end, cut.size])
+        for begin in cut.begins:
+            cursor.execute(_BEGIN, [begin, cut.size])
         if len(cut.begins) > 1:
             cursor.execute(_MOVE, {"to": cut.begins[1], "following": cut.following})
 
@@ -156,4 +152,4 @@ def _cut(height: int) -> _Cut | None:
             top, _ = cursor.fetchone()
     if top is None or top + 1 >= places["hole"]:
         return None
-    return _Cut(first, [top + 1, places["hole"]] if beyond else [top + 1], following, size)
+    return _Cut([top + 1, places["hole"]] if beyond else [top + 1], following, size)

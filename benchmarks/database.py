@@ -119,11 +119,8 @@ def begin_segments(url: str, transfers: int, per_block: int) -> list[int]:
     heights = [each // per_block for each in first]
     with psycopg.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.executemany(
-            "INSERT INTO transfer_segments (first_height, next_height, bytes_before) VALUES (%s, %s, %s)",
-            [
-                (height, following, each * _TRANSFER_BYTES)
-                for height, following, each in zip(heights, [*heights[1:], 2**63 - 1], first, strict=True)
-            ],
+            "INSERT INTO transfer_segments (first_height, bytes_before) VALUES (%s, %s)",
+            [(height, each * _TRANSFER_BYTES) for height, each in zip(heights[1:], first[1:], strict=True)],
         )
     return heights
 

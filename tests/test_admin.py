@@ -243,7 +243,7 @@ def test_transfers_of_an_address_are_read_along_the_indexes_by_account(chain: Re
         cursor.execute("SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on")
     for side in ("from", "to"):
         assert f"Backward using transfer_{side} on transfers" in plan, plan
-    assert TransferSegment.objects.count() > 1
+    assert TransferSegment.objects.exists()
 
 
 def test_pages_of_a_search_over_two_sides(chain: Recording, admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:

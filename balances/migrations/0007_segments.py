@@ -24,10 +24,6 @@ class Migration(migrations.Migration):
             fields=[
                 ("first_height", models.BigIntegerField(primary_key=True, serialize=False)),
                 (
-                    "next_height",
-                    models.BigIntegerField(help_text="Where the next one begins; 2^63 - 1: it is the last one."),
-                ),
-                (
                     "bytes_before",
                     models.BigIntegerField(help_text="How large the table of transfers was when it began."),
                 ),

@@ -37,9 +37,10 @@ INSERT INTO transfers
            CASE WHEN n % 100 = 0 THEN NULL WHEN n % 8 = 4 THEN 1 ELSE n % 499 + 2 END,
            CASE WHEN n % 100 = 0 OR n % 8 = 0 THEN 1 WHEN n % 8 = 4 THEN n % 499 + 2 ELSE n % 487 + 2 END, 1
     FROM generate_series(0, {MOVEMENTS} - 1) AS n;
-INSERT INTO transfer_segments (first_height, next_height, bytes_before)
-    VALUES (0, 700, 0), (700, 1500, 0), (1500, 2950, 0), (2950, 9223372036854775807, 0);
-UPDATE transfers SET segment = (SELECT max(first_height) FROM transfer_segments WHERE first_height <= block_height);
+INSERT INTO transfer_segments (first_height, bytes_before) VALUES (700, 0), (1500, 0), (2950, 0);
+UPDATE transfers SET segment = coalesce(
+    (SELECT max(first_height) FROM transfer_segments WHERE first_height <= block_height), 0
+);
 INSERT INTO balances (token_id, account_id, amount, ranked_amount)
     SELECT token_id, account_id, 1, 1 FROM generate_series(1, 20) AS token_id, generate_series(1, 500) AS account_id;
 """

@@ -52,8 +52,9 @@ def mints(*heights: int) -> list[Row]:
     return [Row(height, 0, 0, "", "g1a", height) for height in heights]
 
 
-def bounds() -> list[tuple[int, int]]:
-    return list(TransferSegment.objects.order_by("first_height").values_list("first_height", "next_height"))
+def begins() -> list[int]:
+    """Where segments begin, but for the first one."""
+    return segments.first_heights()[1:]
 
 
 def where() -> dict[int, int]:
@@ -72,16 +73,16 @@ def begin(height: int) -> bool:
 def test_there_is_one_until_it_is_full() -> None:
     start_chain()
     apply_rows(mints(1, 5))
-    assert (bounds(), where(), segments.first_heights()) == ([], {1: 0, 5: 0}, [0])
+    assert (begins(), where(), segments.first_heights()) == ([], {1: 0, 5: 0}, [0])
 
 
 def test_a_processor_begins_another_above_what_is_applied(full: None) -> None:
     start_chain()
     apply_rows(mints(1, 5))
-    assert bounds() == [(0, 6), (6, segments.LAST)]
+    assert begins() == [6]
     apply_rows(mints(6, 9))
     assert where() == {1: 0, 5: 0, 6: 6, 9: 6}
-    assert len(bounds()) == 2, "the new one has not grown by a page"
+    assert len(begins()) == 1, "the new one has not grown by a page"
 
 
 def test_the_longer_the_history_the_more_fits(full: None) -> None:
@@ -102,7 +103,7 @@ def test_what_comes_late_is_in_the_segment_of_its_height() -> None:
     assert begin(30)
     apply_rows(mints(5, 15, 20 + 5, 40))
     assert where() == {5: 0, 10: 0, 15: 0, 20: 0, 25: 21, 30: 21, 40: 31}
-    assert bounds() == [(0, 21), (21, 31), (31, segments.LAST)]
+    assert begins() == [21, 31]
 
 
 def test_a_message_that_reaches_over_a_bound() -> None:
@@ -127,14 +128,14 @@ def test_the_tip_that_is_followed_beyond_a_hole_has_its_own() -> None:
     apply_rows(mints(1000, 1001))
     apply_rows(mints(1, 20))
     assert begin(20)
-    assert bounds() == [(0, 21), (21, 1000), (1000, segments.LAST)]
+    assert begins() == [21, 1000]
     assert where() == {1: 0, 20: 0, 1000: 1000, 1001: 1000}
     Chain.objects.update(coverage=[(0, 80), (1000, 1020)])
     apply_rows(mints(21, 80), mints(1020))
     assert begin(80)
-    assert bounds() == [(0, 21), (21, 81), (81, 1000), (1000, segments.LAST)]
+    assert begins() == [21, 81, 1000]
     assert begin(1020)
-    assert bounds()[-1] == (1021, segments.LAST)
+    assert begins()[-1] == 1021
     expect_conserved()
 
 
@@ -144,7 +145,7 @@ def test_heights_before_the_first_one_that_is_wanted_are_no_hole(monkeypatch: py
     start_chain([(5000, 5030), (6000, 6010)], start_height=5000)
     apply_rows(mints(5001, 5020, 5025, 6000))
     assert begin(5025)
-    assert bounds() == [(0, 5026), (5026, 6000), (6000, segments.LAST)]
+    assert begins() == [5026, 6000]
 
 
 def test_what_the_backfill_adds_does_not_make_the_tips_segment_full(full: None) -> None:
@@ -153,7 +154,7 @@ def test_what_the_backfill_adds_does_not_make_the_tips_segment_full(full: None) 
     apply_rows(mints(1))
     apply_rows(Row(2, 0, event, "", "g1a", 1) for event in range(500))
     apply_rows(mints(1001))
-    assert bounds() == [(0, 2), (2, 3), (3, 1000), (1000, segments.LAST)]
+    assert begins() == [2, 3, 1000]
 
 
 def test_much_beyond_a_hole_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +162,7 @@ def test_much_beyond_a_hole_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -
     start_chain([(0, 30), (1000, 1010)])
     apply_rows(mints(1, 20, 1000, 1001))
     assert begin(20)
-    assert (bounds(), set(where().values())) == ([(0, 1002), (1002, segments.LAST)], {0})
+    assert (begins(), set(where().values())) == ([1002], {0})
 
 
 def test_two_holes_leave_the_backfill_a_segment_of_its_own() -> None:
@@ -170,14 +171,14 @@ def test_two_holes_leave_the_backfill_a_segment_of_its_own() -> None:
     apply_rows(mints(5001, 5021))
     apply_rows(mints(1, 20))
     assert begin(20)
-    assert bounds() == [(0, 21), (21, 5000), (5000, segments.LAST)]
+    assert begins() == [21, 5000]
 
 
 def test_a_batch_at_the_tip_leaves_the_backfill_a_segment_of_its_own() -> None:
     start_chain([(0, 30), (1000, 1010)])
     apply_rows(mints(1, 20, 1000))
     assert begin(1000)
-    assert bounds() == [(0, 21), (21, 1000), (1000, segments.LAST)]
+    assert begins() == [21, 1000]
 
 
 def test_a_gap_that_was_accepted_is_no_hole() -> None:
@@ -185,7 +186,7 @@ def test_a_gap_that_was_accepted_is_no_hole() -> None:
     AcceptedGap.objects.create(first_height=31, last_height=999)
     apply_rows(mints(1, 20, 1000))
     assert begin(1000)
-    assert bounds() == [(0, 1001), (1001, segments.LAST)]
+    assert begins() == [1001]
 
 
 def test_heights_that_are_read_again_leave_coverage_below_the_segment() -> None:
@@ -195,7 +196,7 @@ def test_heights_that_are_read_again_leave_coverage_below_the_segment() -> None:
     apply_rows(mints(20))
     Chain.objects.update(coverage=[(0, 5)])
     assert begin(20)
-    assert bounds() == [(0, 11), (11, 21), (21, segments.LAST)]
+    assert begins() == [11, 21]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -217,14 +218,14 @@ def test_who_applies_is_waited_for(monkeypatch: pytest.MonkeyPatch, caplog: pyte
             assert one.process_batch(0) == 1
             put(mints(2))
             assert one.process_batch(0) == 1
-        assert bounds() == []
+        assert begins() == []
         assert [record.message for record in caplog.records] == [
             "No segment of transfers begun, tried again in 60 s: a batch of somebody else takes longer than 0.1 s"
         ]
         one._next_segment = 0.0
         put(mints(3))
         assert one.process_batch(0) == 1
-    assert (bounds(), where()) == ([(0, 4), (4, segments.LAST)], {1: 0, 2: 0, 3: 0})
+    assert (begins(), where()) == ([4], {1: 0, 2: 0, 3: 0})
 
 
 @pytest.mark.django_db(transaction=True)
@@ -266,7 +267,7 @@ def test_who_finds_it_full_and_comes_second_begins_none(monkeypatch: pytest.Monk
         assert segments.begin_another(1)
         patched.setattr(segments, "_cut", lambda height: seen.pop() if seen else look(height))
         assert not segments.begin_another(1)
-    assert bounds() == [(0, 2), (2, segments.LAST)]
+    assert begins() == [2]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -289,12 +290,12 @@ def test_every_answer_about_an_account_is_the_same_however_many_there_are(
             patched.setattr(segments, "SHARE", NEVER)
             segments.begin_another(high - 1)
         apply_rows(late)
-    assert len(bounds()) >= 5
-    assert (110, segments.LAST) in bounds(), "the tip's, which were moved there"
+    assert len(begins()) >= 4
+    assert 110 in begins(), "the tip's, which were moved there"
     expect_conserved()
     if seed:
         walk()
-    edges = [edge for first, _ in bounds() for edge in (first - 1, first) if 0 <= edge <= 120]
+    edges = [edge for first in segments.first_heights() for edge in (first - 1, first) if 0 <= edge <= 120]
     for address in ("g10", "g11", "g15", "g139"):
         own = [row for row in sorted(set(rows), key=lambda row: row[:3]) if address in (row.sender, row.recipient)]
         for ascending in (False, True):
@@ -331,5 +332,5 @@ def test_batch_after_batch_of_a_backfill(full: None) -> None:
     with closing(PostgresQueue()) as queue:
         one = processor(queue)
         drain(lambda: one.process_batch(0))
-    assert len(bounds()) > 1
+    assert len(begins()) > 0
     expect_conserved()

@@ -45,9 +45,10 @@ INSERT INTO transfers
     SELECT 0, 40000 + n, 0, 0, n, NULL, 9001, 1000 FROM generate_series(21, 6000) AS n;
 INSERT INTO announcements (block_height, tx_index, event_index, token_id, name, symbol, decimals)
     SELECT n, 0, 1, CASE WHEN n % 2 = 0 THEN 5 ELSE n END, 'Name ' || n, 'S' || n, 6 FROM generate_series(1, 6000) AS n;
-INSERT INTO transfer_segments (first_height, next_height, bytes_before)
-    VALUES (0, 10001, 0), (10001, 20000, 0), (20000, 39990, 0), (39990, 9223372036854775807, 0);
-UPDATE transfers SET segment = (SELECT max(first_height) FROM transfer_segments WHERE first_height <= block_height);
+INSERT INTO transfer_segments (first_height, bytes_before) VALUES (10001, 0), (20000, 0), (39990, 0);
+UPDATE transfers SET segment = coalesce(
+    (SELECT max(first_height) FROM transfer_segments WHERE first_height <= block_height), 0
+);
 ANALYZE tokens, accounts, transfers;  -- else what PostgreSQL saw of them when they were empty decides how it joins
 INSERT INTO balances (token_id, account_id, amount, transfers, ranked_amount, address)
     SELECT token_id, account_id, sum(amount), count(*), sum(amount), min(accounts.address) FROM (
