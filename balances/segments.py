@@ -33,12 +33,7 @@ PATIENCE_SECONDS = 1.0
 LAST = 2**63 - 1
 """No height is above it."""
 
-_OF = """
-segment = ANY(ARRAY(
-    SELECT first_height FROM (
-        SELECT 0::bigint AS first_height UNION ALL SELECT first_height FROM transfer_segments
-    ) AS segments {condition}
-))"""
+_OF = "segment = ANY(0::bigint || ARRAY(SELECT first_height FROM transfer_segments {condition}))"
 
 EVERY = _OF.format(condition="")
 """SQL that is true of every transfer: the indexes by account are used only where something is said of the segment."""
@@ -87,7 +82,10 @@ class _Cut(NamedTuple):
 
 
 def between(low: str, high: str) -> str:
-    """As `EVERY`, of transfers of heights from `low` to `high`, each an SQL expression: other segments are left out."""
+    """As `EVERY`, of transfers of heights from `low` to `high`, each an SQL expression.
+
+    Segments that have none of them are left out, but for the first one: to ask whether is no cheaper than to look.
+    """
     first = f"coalesce((SELECT max(first_height) FROM transfer_segments WHERE first_height <= {low}), 0)"  # noqa: S608  # as above
     return _OF.format(condition=f"WHERE first_height >= {first} AND first_height <= {high}")
 
