@@ -116,6 +116,11 @@ def covered(height: int) -> bool:
     return any(first <= height <= last for first, last in coverage())
 
 
+def whole(last: int) -> bool:
+    """Everything up to `last` is covered: the last window may be there before the others."""
+    return coverage() == [(0, last)]
+
+
 def stored_heights() -> list[int]:
     return list(Block.objects.order_by("height").values_list("height", flat=True))
 

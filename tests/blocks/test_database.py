@@ -19,7 +19,7 @@ from events.models import OutboxMessage
 from indexer_project import wiring
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.syncing import SMALL, Sync, assert_holds, coverage, covered, record_nothing, sync, wait_until
+from tests.blocks.syncing import SMALL, Sync, assert_holds, coverage, record_nothing, sync, wait_until, whole
 
 pytestmark = [pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transaction=True)]
 
@@ -160,25 +160,25 @@ def test_a_second_synchronizer_stands_by_and_takes_over(test5: Recording) -> Non
     with ReplaySource(test5, start=50) as source:
         first = Sync(source.url)
         with first:
-            wait_until(lambda: covered(49))
+            wait_until(lambda: whole(49))
             asked = len(source.requests)
             with Sync(source.url) as second:
                 first_requests = len(source.requests)
                 source.advance(10)
-                wait_until(lambda: covered(59))
+                wait_until(lambda: whole(59))
                 assert second.synchronizer.tip == -1, "the standby looks at the source"
                 assert first_requests >= asked
                 first.stop.set()
                 first.synchronizer.wake.set()
                 source.advance(10)
-                wait_until(lambda: covered(69), 3)
+                wait_until(lambda: whole(69), 3)
                 assert second.synchronizer.tip == 69
     assert_holds(test5, 0, 69)
 
 
 def test_a_synchronizer_that_waits_to_lead_stops_when_told(short: Recording) -> None:
     with ReplaySource(short) as source, Sync(source.url):
-        wait_until(lambda: covered(59))
+        wait_until(lambda: whole(59))
         with Sync(source.url) as second:
             wait_until(lambda: second.alive)
             second.stop.set()

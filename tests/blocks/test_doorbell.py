@@ -14,7 +14,7 @@ from blocks.doorbell import Doorbell, websocket_url
 from replay.faults import Faults
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.syncing import Sync, assert_holds, covered, wait_until
+from tests.blocks.syncing import Sync, assert_holds, covered, wait_until, whole
 
 pytestmark = pytest.mark.indexer
 
@@ -154,9 +154,9 @@ def test_a_ring_before_the_block_can_be_read_is_not_lost_in_a_long_poll(gnotest:
     with ReplaySource(gnotest, start=132, faults=faults) as source:
         running = Sync(source.url, poll=60.0)
         with running, hanging(Doorbell([source.url], running.synchronizer.ring)):
-            wait_until(lambda: covered(131) and source.subscriptions == 1)
+            wait_until(lambda: whole(131) and source.subscriptions == 1)
             source.advance()
-            wait_until(lambda: covered(132), 5)
+            wait_until(lambda: whole(132), 5)
     assert_holds(gnotest, 0, 132)
 
 

@@ -12,7 +12,7 @@ from blocks.plan import Span
 from replay.faults import Faults
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.syncing import Sync, assert_holds, coverage, covered, sync, wait_until
+from tests.blocks.syncing import Sync, assert_holds, coverage, covered, sync, wait_until, whole
 from tests.conftest import recorded
 
 pytestmark = [pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transaction=True)]
@@ -102,7 +102,7 @@ def test_whole_stored_rows_have_no_faults(recording: Recording) -> None:
 
 def test_rows_removed_by_hand_are_found_and_repaired_while_the_synchronizer_runs(recording: Recording) -> None:
     with ReplaySource(recording) as source, Sync(source.url):
-        wait_until(lambda: covered(205))
+        wait_until(lambda: whole(205))
         Block.objects.filter(height__in=[0, 17]).delete()
         Transaction.objects.filter(block_height=125).delete()
         Block.objects.filter(height=150).update(hash="another")

@@ -17,7 +17,7 @@ from events.models import OutboxMessage
 from replay.faults import Faults
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.syncing import assert_holds, coverage, covered, wait_until
+from tests.blocks.syncing import assert_holds, coverage, covered, wait_until, whole
 from tests.conftest import ROOT, database_url
 
 pytestmark = [pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transaction=True)]
@@ -118,7 +118,7 @@ def test_a_signal_finishes_the_window_in_hand_and_ends_with_0(test5: Recording, 
 def test_a_signal_ends_it_soon_though_the_source_hangs(test5: Recording, start) -> None:  # type: ignore[no-untyped-def]
     with ReplaySource(test5) as source:
         process = start(source.url, SYNC_TIMEOUT_SECONDS="60")
-        wait_until(lambda: covered(205), 20)
+        wait_until(lambda: whole(205), 20)
         source.faults.late, source.faults.late_seconds = 1.0, 60.0
         asked = len(source.requests)
         time.sleep(0.5)  # a look is under way now, and is answered in a minute
@@ -162,18 +162,18 @@ def test_a_standby_takes_over_within_two_seconds_of_a_kill(test5: Recording, sta
     with ReplaySource(test5, start=50) as source:
         first = start(source.url)
         first.says("Synchronizer leads")
-        wait_until(lambda: covered(49))
+        wait_until(lambda: whole(49))
         second = start(source.url)
         second.says("stands by")
         source.advance(10)
-        wait_until(lambda: covered(59))
+        wait_until(lambda: whole(59))
         assert "Synchronizer leads" not in second.text
         first.process.kill()
         killed = time.monotonic()
         second.says("Synchronizer leads")
         assert time.monotonic() - killed < 2.5
         source.advance(1000)
-        wait_until(lambda: covered(205))
+        wait_until(lambda: whole(205))
     assert_holds(test5)
 
 

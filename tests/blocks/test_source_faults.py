@@ -14,7 +14,7 @@ from replay.faults import Faults
 from replay.recording import Recording
 from replay.server import ReplaySource
 from tests.blocks.meddling import Meddler, Reply, data, reply
-from tests.blocks.syncing import Sync, assert_holds, coverage, covered, stored_heights, sync, wait_until
+from tests.blocks.syncing import Sync, assert_holds, coverage, covered, stored_heights, sync, wait_until, whole
 
 pytestmark = [pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transaction=True)]
 
@@ -168,14 +168,14 @@ def test_a_tip_whose_transactions_cannot_be_read_yet_is_not_covered(gnotest: Rec
         ReplaySource(gnotest, start=132, faults=Faults(announce_early=3600)) as source,
         Sync(source.url) as running,
     ):
-        wait_until(lambda: covered(131))
+        wait_until(lambda: whole(131))
         source.advance(1)
         wait_until(lambda: running.gaps().get(132))
         assert "98 transactions" in running.gaps()[132]
         assert not covered(132)
         assert not Transaction.objects.filter(block_height=132).exists()
         source.faults.announce_early = 0
-        wait_until(lambda: covered(132))
+        wait_until(lambda: whole(132))
     assert_holds(gnotest, 0, 132)
 
 

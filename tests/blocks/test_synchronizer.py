@@ -15,6 +15,7 @@ from tests.blocks.syncing import (
     stored_transactions,
     sync,
     wait_until,
+    whole,
 )
 from tests.conftest import recorded
 
@@ -157,11 +158,11 @@ def test_transactions_left_behind_without_coverage_are_replaced(test5: Recording
 
 def test_new_blocks_are_followed_by_polling(test5: Recording) -> None:
     with ReplaySource(test5, start=50) as source, Sync(source.url):
-        wait_until(lambda: covered(49))
+        wait_until(lambda: whole(49))
         source.advance(3)
-        wait_until(lambda: covered(52))
+        wait_until(lambda: whole(52))
         source.advance(100)
-        wait_until(lambda: covered(152))
+        wait_until(lambda: whole(152))
     assert_holds(test5, 0, 152)
 
 

@@ -13,7 +13,7 @@ from replay.faults import Faults
 from replay.recording import Recording
 from replay.server import ReplaySource
 from tests.blocks.meddling import Meddler, Reply
-from tests.blocks.syncing import Sync, assert_holds, coverage, covered, stored_heights, sync, wait_until
+from tests.blocks.syncing import Sync, assert_holds, coverage, stored_heights, sync, wait_until, whole
 from tests.blocks.test_source_faults import Ask, bounds
 
 pytestmark = [pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transaction=True)]
@@ -96,13 +96,13 @@ def test_another_chain_under_the_same_address_is_refused_in_the_middle(
 ) -> None:
     other = namesake(test5) if same_name else test5.as_other_chain()
     with ReplaySource(test5, start=100) as source, Sync(source.url) as running:
-        wait_until(lambda: covered(99))
+        wait_until(lambda: whole(99))
         source.faults.other_chain = other
         wait_until(lambda: "refused" in caplog.text)
         assert coverage() == [(0, 99)]
         source.faults.other_chain = False
         source.advance(20)
-        wait_until(lambda: covered(119))
+        wait_until(lambda: whole(119))
         assert running.alive
     assert_holds(test5, 0, 119)
 
@@ -112,10 +112,10 @@ def test_the_other_endpoint_is_kept_when_one_is_refused(test5: Recording, same_n
     other = namesake(test5) if same_name else test5.as_other_chain()
     with ReplaySource(test5, start=100) as first, ReplaySource(test5, start=100) as second:
         with Sync(first.url, second.url):
-            wait_until(lambda: covered(99))
+            wait_until(lambda: whole(99))
             first.faults.other_chain = other
             second.advance(50)
-            wait_until(lambda: covered(149))
+            wait_until(lambda: whole(149))
         assert_holds(test5, 0, 149)
 
 
