@@ -71,9 +71,7 @@ ORDER BY tokens.path, accounts.address, block_height LIMIT {SHOWN}
 
 _SEGMENTS = f"""
 SELECT tokens.path, segment, right_segment
-FROM transfers CROSS JOIN LATERAL (
-    SELECT coalesce(max(first_height), 0) AS right_segment FROM transfer_segments WHERE first_height <= block_height
-) AS found
+FROM transfers CROSS JOIN LATERAL (SELECT {segments.holding("block_height")} AS right_segment) AS found
 LEFT JOIN tokens ON tokens.id = token_id
 WHERE segment <> right_segment ORDER BY block_height, tx_index, event_index LIMIT {SHOWN}
 """  # noqa: S608  # our own constant

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from django.db import connection
 
 from balances import checkpoints, names, segments
-from balances.moves import MOVE_AND_RANK
+from balances.moves import FORGET_BALANCES, MOVE_AND_RANK
 from blocks.copying import copy_rows
 from events.deriving import Derived
 from events.grc20 import Movement, NewToken, realm_and_key
@@ -41,7 +41,7 @@ ORDER BY address ON CONFLICT (address) DO NOTHING
 """
 
 # One row for each transfer that is not as it should be; was_… is NULL where it is missing, is_… where it is too many.
-_DIFFERING = """
+_DIFFERING = f"""
 CREATE TEMPORARY TABLE differing ON COMMIT DROP AS
 SELECT block_height, tx_index, event_index,
        was.token_id AS was_token, was.from_account_id AS was_from, was.to_account_id AS was_to,
@@ -52,14 +52,14 @@ FROM (SELECT * FROM transfers WHERE block_height BETWEEN %s AND %s) AS was
 FULL JOIN (
     SELECT block_height, tx_index, event_index, tokens.id AS token_id, senders.id AS from_account_id,
            recipients.id AS to_account_id, amount,
-           coalesce((SELECT max(first_height) FROM transfer_segments WHERE first_height <= block_height), 0) AS segment
+           {segments.holding("block_height")} AS segment
     FROM rederived JOIN tokens ON tokens.path = token
     LEFT JOIN accounts AS senders ON senders.address = from_address
     LEFT JOIN accounts AS recipients ON recipients.address = to_address
 ) AS is_ USING (block_height, tx_index, event_index)
 WHERE (was.token_id, was.from_account_id, was.to_account_id, was.amount, was.segment)
       IS DISTINCT FROM (is_.token_id, is_.from_account_id, is_.to_account_id, is_.amount, is_.segment)
-"""
+"""  # noqa: S608  # our own constant
 
 _COUNT = """
 SELECT count(*) FILTER (WHERE was_token IS NULL), count(*) FILTER (WHERE is_token IS NULL),
@@ -94,18 +94,9 @@ WITH moves (token_id, from_account_id, to_account_id, amount, number) AS (
 ),
 {MOVE_AND_RANK}"""  # noqa: S608  # both parts are constants of ours
 
-_MOVED = f"""
-SELECT FROM transfers WHERE {segments.EVERY} AND {{side}} = gone.account_id AND token_id = gone.token_id
-"""  # our own constant
-
-# An account whose last transfer of a token went has never held it. Accounts themselves stay: an address is no claim.
-_FORGET_BALANCES = f"""
-DELETE FROM balances USING (
-    SELECT was_token AS token_id, unnest(ARRAY[was_from, was_to]) AS account_id FROM differing GROUP BY 1, 2
-) AS gone
-WHERE balances.token_id = gone.token_id AND balances.account_id = gone.account_id AND balances.amount = 0
-AND NOT EXISTS ({_MOVED.format(side="from_account_id")}) AND NOT EXISTS ({_MOVED.format(side="to_account_id")})
-"""  # noqa: S608  # our own constant
+_FORGET_BALANCES = FORGET_BALANCES.format(
+    pairs="(SELECT was_token AS token_id, unnest(ARRAY[was_from, was_to]) AS account_id FROM differing GROUP BY 1, 2)"
+)
 
 _FORGET_TOTALS = """
 DELETE FROM token_totals WHERE token_id = ANY(%s) AND transfers = 0

@@ -1,4 +1,6 @@
-"""What moved, added to balances and totals: the one statement behind applying messages and correcting transfers."""
+"""What moved, added to balances and totals by applying messages or correcting transfers; and pairs that never moved."""
+
+from balances import segments
 
 # The rest of a statement that begins `WITH moves AS (…),`, one row a movement: token_id, from_account_id, to_account_id
 # (NULL: the empty side of a mint or a burn), amount, and number, how many transfers it is: 1, or -1 where one goes.
@@ -76,3 +78,15 @@ MOVE = _MOVE.format(balances=_BALANCES, **_PARTS)
 
 MOVE_AND_RANK = _MOVE.format(balances=RANKED_BALANCES.format(changes="changes"), **_PARTS)
 """The list of holders follows at once."""
+
+_MOVED = f"""
+SELECT FROM transfers WHERE {segments.EVERY} AND {{side}} = gone.account_id AND token_id = gone.token_id
+"""  # our own constant
+
+# An account whose last transfer of a token went has never held it. Accounts themselves stay: an address is no claim.
+FORGET_BALANCES = f"""
+DELETE FROM balances USING {{pairs}} AS gone
+WHERE balances.token_id = gone.token_id AND balances.account_id = gone.account_id AND balances.amount = 0
+AND NOT EXISTS ({_MOVED.format(side="from_account_id")}) AND NOT EXISTS ({_MOVED.format(side="to_account_id")})
+"""  # noqa: S608  # our own constant
+"""Of `pairs`, a table of account_id and token_id, with which no transfer is left; a statement to be formatted."""

@@ -81,13 +81,17 @@ class _Cut(NamedTuple):
     size: int
 
 
+def holding(height: str) -> str:
+    """The segment that holds a height, as `height` an SQL expression."""
+    return f"coalesce((SELECT max(first_height) FROM transfer_segments WHERE first_height <= {height}), 0)"  # noqa: S608  # as above
+
+
 def between(low: str, high: str) -> str:
     """As `EVERY`, of transfers of heights from `low` to `high`, each an SQL expression.
 
     Segments that have none of them are left out, but for the first one: to ask whether is no cheaper than to look.
     """
-    first = f"coalesce((SELECT max(first_height) FROM transfer_segments WHERE first_height <= {low}), 0)"  # noqa: S608  # as above
-    return _OF.format(condition=f"WHERE first_height >= {first} AND first_height <= {high}")
+    return _OF.format(condition=f"WHERE first_height >= {holding(low)} AND first_height <= {high}")
 
 
 def first_heights() -> list[int]:

@@ -8,8 +8,8 @@ from collections.abc import Collection
 
 from django.db import connection, transaction
 
-from balances import segments, sums
-from balances.moves import ADDED_TO_TOTALS, MORE_HOLDERS, RANKED_BALANCES
+from balances import sums
+from balances.moves import ADDED_TO_TOTALS, FORGET_BALANCES, MORE_HOLDERS, RANKED_BALANCES
 from events import gate
 
 _FIND_BALANCES = """
@@ -38,16 +38,7 @@ INSERT INTO token_totals AS totals (token_id, minted, burned, transfers, holders
 SELECT token_id, minted, burned, transfers, holders FROM wrong_totals ORDER BY token_id {ADDED_TO_TOTALS}
 """  # noqa: S608  # our own constant
 
-_MOVED = f"""
-SELECT FROM transfers WHERE {segments.EVERY} AND {{side}} = wrong.account_id AND token_id = wrong.token_id
-"""  # our own constant
-
-_FORGET = f"""
-DELETE FROM balances USING wrong_balances AS wrong
-WHERE balances.token_id = wrong.token_id AND balances.account_id = wrong.account_id AND balances.amount = 0
-AND NOT EXISTS ({_MOVED.format(side="from_account_id")}) AND NOT EXISTS ({_MOVED.format(side="to_account_id")});
-DROP TABLE wrong_balances, wrong_totals
-"""  # noqa: S608  # our own constant
+_FORGET = f"{FORGET_BALANCES.format(pairs='wrong_balances')}; DROP TABLE wrong_balances, wrong_totals"
 
 
 def settle(tokens: Collection[int] | None, lock_seconds: float) -> tuple[int, int]:

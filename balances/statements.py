@@ -25,6 +25,15 @@ WHERE {segments} AND to_account_id = %(account)s AND from_account_id IS DISTINCT
 
 _AFTER = "(block_height, tx_index, event_index) {} (%(height)s, %(tx_index)s, %(event_index)s)"
 
+_LATER = _SIDES.format(
+    segments=segments.between("low", "high"),
+    condition=f"block_height > low AND block_height <= high AND {_AFTER.format('>')}",
+)
+_BEFORE = _SIDES.format(
+    segments=segments.between("%(height)s", "%(height)s"),
+    condition=f"block_height = %(height)s AND {_AFTER.format('<=')}",
+)
+
 # Every stretch but the first holds a transfer that is wanted. The token is no condition on an index: see balances.past.
 PAGE = f"""
 SELECT found.* FROM (
@@ -44,12 +53,7 @@ SELECT found.* FROM (
     ) AS parts ORDER BY high, low
 ) AS stretches CROSS JOIN LATERAL (
     SELECT * FROM (
-        {
-    _SIDES.format(
-        segments=segments.between("low", "high"),
-        condition=f"block_height > low AND block_height <= high AND {_AFTER.format('>')}",
-    )
-}
+        {_LATER}
     ) AS sides WHERE token_id + 0 = %(token)s
 ) AS found
 ORDER BY high, low, found.block_height, found.tx_index, found.event_index LIMIT %(most)s
@@ -60,12 +64,7 @@ ORDER BY high, low, found.block_height, found.tx_index, found.event_index LIMIT 
 _WITHIN = f"""
 SELECT coalesce(sum(CASE WHEN from_account_id IS NOT DISTINCT FROM to_account_id THEN 0
                          WHEN to_account_id = %(account)s THEN amount ELSE -amount END), 0)
-FROM ({
-    _SIDES.format(
-        segments=segments.between("%(height)s", "%(height)s"),
-        condition=f"block_height = %(height)s AND {_AFTER.format('<=')}",
-    )
-}) AS sides
+FROM ({_BEFORE}) AS sides
 WHERE token_id + 0 = %(token)s
 """  # noqa: S608  # our own constants
 

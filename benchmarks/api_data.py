@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks.chain import CHAIN_ID
-from benchmarks.database import ROOT, begin_segments, empty
+from benchmarks.database import ROOT, begin_segments, empty, segment_of
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -30,10 +30,10 @@ _LOADED = ["blocks", "transactions", "accounts", "transfers", "balances"]
 
 # n^u, with u even from 0 to 1, is Zipf's law: the k-th of n is met in proportion to 1/k, so that the first of three
 # million accounts is in nearly a tenth of all transfers. The busy hundred use every token, others every twentieth.
-_MOVES = """
+_MOVES = f"""
 INSERT INTO transfers (block_height, tx_index, event_index, segment, token_id, from_account_id, to_account_id, amount)
 SELECT n / %(block)s, n %% %(block)s / %(transaction)s, n %% %(transaction)s,
-       (%(segments)s::bigint[])[width_bucket(n / %(block)s, %(segments)s::bigint[])], token,
+       {segment_of("n / %(block)s")}, token,
        CASE WHEN sender < 100 THEN sender ELSE sender / 20 * 20 + token %% 20 END,
        CASE WHEN recipient < 100 THEN recipient ELSE recipient / 20 * 20 + token %% 20 END,
        1 + floor(10 ^ (9 * random()))::bigint
@@ -56,10 +56,10 @@ FROM (
     ) AS sides GROUP BY token_id, account_id
 ) AS changes
 """
-_MINTS = """
+_MINTS = f"""
 INSERT INTO transfers (block_height, tx_index, event_index, segment, token_id, from_account_id, to_account_id, amount)
 SELECT n / %(block)s, n %% %(block)s / %(transaction)s, n %% %(transaction)s,
-       (%(segments)s::bigint[])[width_bucket(n / %(block)s, %(segments)s::bigint[])], token_id, NULL, account_id, minted
+       {segment_of("n / %(block)s")}, token_id, NULL, account_id, minted
 FROM (SELECT row_number() OVER () - 1 AS n, * FROM sums WHERE minted IS NOT NULL) AS lacking
 """
 _BALANCES = """

@@ -125,6 +125,11 @@ def begin_segments(url: str, transfers: int, per_block: int) -> list[int]:
     return heights
 
 
+def segment_of(height: str) -> str:
+    """The segment of a height, an SQL expression; the parameter `segments` is what `begin_segments` gave."""
+    return f"(%(segments)s::bigint[])[width_bucket({height}, %(segments)s::bigint[])]"
+
+
 def load(url: str, *walks: tuple[str, str, str]) -> None:
     """Have the server read tables into its buffers, where the pages of what is in use would be.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import psycopg
 
 from benchmarks.chain import CHAIN_ID
-from benchmarks.database import begin_segments
+from benchmarks.database import begin_segments, segment_of
 from events.message import Packed, Packer
 
 TOKENS = 100
@@ -60,7 +60,7 @@ def prefill(url: str, transfers: int, accounts: int) -> None:
             "INSERT INTO transfers"
             " (block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount, segment)"
             " SELECT n / %(per)s, n %% %(per)s, 0, token_id, senders.id, recipients.id, amount,"
-            " (%(segments)s::bigint[])[width_bucket(n / %(per)s, %(segments)s::bigint[])] FROM"
+            f" {segment_of('n / %(per)s')} FROM"
             " (SELECT n, floor(%(tokens)s ^ random())::int AS token_id,"
             " floor(%(accounts)s ^ random())::int - 1 AS sender,"
             " floor(%(accounts)s ^ random())::int - 1 AS recipient, 1 + (random() * 1000)::int AS amount"

@@ -16,6 +16,7 @@ from events import outbox
 from events.message import Packer, decode
 from events.postgres_queue import PostgresQueue
 from tests.balances.ledger import added_up, balances, expect_conserved, messages, processor, put
+from tests.balances.somebody import closing_connection, waits
 from tests.events.making import CHAIN, TOKEN, Row
 from tests.events.waiting import until
 
@@ -137,7 +138,7 @@ def test_two_processors_that_announce_one_token_at_the_same_moment_see_each_othe
         with transaction.atomic():
             announce(5)
             other = pool.submit(closing_connection, lambda: announce(3))
-            until(somebody_waits, "the other processor waiting for this one")
+            until(waits, "the other processor waiting for this one")
         other.result(20)
     token = Token.objects.get()
     assert (token.name, token.announcements) == ("name at 3", 2)
@@ -165,17 +166,3 @@ def test_a_processor_whose_connections_are_cut_goes_on(monkeypatch: pytest.Monke
         running.result(20)
     queue.close()
     assert balances() == {(TOKEN, "g1a"): 3}
-
-
-def closing_connection(work: Callable[[], None]) -> None:
-    try:
-        work()
-    finally:
-        connection.close()
-
-
-def somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        # Not pg_stat_activity: within a transaction it answers what it answered first.
-        cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted")
-        return cursor.fetchone() is not None

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from balances import checkpoints, past
+from balances import checkpoints, past, segments
 from balances.api.asking import Slice
 from balances.api.filters import BalanceFilters, When
 from balances.api.past import holders
@@ -38,9 +38,7 @@ INSERT INTO transfers
            CASE WHEN n % 100 = 0 OR n % 8 = 0 THEN 1 WHEN n % 8 = 4 THEN n % 499 + 2 ELSE n % 487 + 2 END, 1
     FROM generate_series(0, {MOVEMENTS} - 1) AS n;
 INSERT INTO transfer_segments (first_height, bytes_before) VALUES (700, 0), (1500, 0), (2950, 0);
-UPDATE transfers SET segment = coalesce(
-    (SELECT max(first_height) FROM transfer_segments WHERE first_height <= block_height), 0
-);
+UPDATE transfers SET segment = {segments.holding("block_height")};
 INSERT INTO balances (token_id, account_id, amount, ranked_amount)
     SELECT token_id, account_id, 1, 1 FROM generate_series(1, 20) AS token_id, generate_series(1, 500) AS account_id;
 """

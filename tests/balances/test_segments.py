@@ -20,7 +20,7 @@ from events import gate
 from events.postgres_queue import PostgresQueue
 from tests.balances.ledger import apply_all, drain, expect_conserved, processor, put, start_chain
 from tests.balances.making_history import every_height, walk, zipf_rows
-from tests.balances.somebody import somebody
+from tests.balances.somebody import closing_connection, somebody, waits
 from tests.events.making import Row
 from tests.events.waiting import until
 
@@ -239,22 +239,12 @@ def test_who_waits_at_the_gate_meanwhile_applies_to_the_new_one() -> None:
             assert begin(1)
             pause()
 
-    def apply_and_go() -> None:
-        apply_all()
-        connection.close()
-
-    applying = threading.Thread(target=apply_and_go)
+    applying = threading.Thread(target=closing_connection, args=[apply_all])
     with somebody(begin_slowly):
         applying.start()
-        until(somebody_waits, "the processor at the gate")
+        until(lambda: waits("advisory"), "the processor at the gate")
     applying.join(20)
     assert where() == {1: 0, 2: 2}
-
-
-def somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory'")
-        return cursor.fetchone() is not None
 
 
 def test_who_finds_it_full_and_comes_second_begins_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,10 +275,7 @@ def test_every_answer_about_an_account_is_the_same_however_many_there_are(
         part = [row for row in rows if low <= row.height < high]
         late = [row for row in part if chance.random() < 0.1]
         apply_rows([row for row in part if row not in late])
-        with pytest.MonkeyPatch.context() as patched, transaction.atomic():
-            patched.setattr(segments, "LEAST_BYTES", 0)
-            patched.setattr(segments, "SHARE", NEVER)
-            segments.begin_another(high - 1)
+        begin(high - 1)
         apply_rows(late)
     assert len(begins()) >= 4
     assert 110 in begins(), "the tip's, which were moved there"

@@ -28,6 +28,7 @@ from events.sqs import SqsQueue
 from indexer_project import reparse as reparse_module
 from replay.recording import Recording
 from tests.balances.ledger import balances, drain, expect_conserved
+from tests.balances.somebody import waits
 from tests.balances.test_processor import Handed
 from tests.chains import apply_pending, fill_database, oracle, store_heights
 from tests.conftest import recorded
@@ -364,7 +365,7 @@ def test_processors_wait_while_a_batch_is_corrected_and_a_batch_does_not_wait_fo
         with transaction.atomic():
             gate.close(1)
             applying = in_thread(pool, apply_pending)
-            until(somebody_waits, "the processor at the gate")
+            until(waits, "the processor at the gate")
             assert not Transfer.objects.exists()
         applying.result(20)
     assert Transfer.objects.exists()
@@ -406,9 +407,3 @@ def test_two_at_once_are_refused(committed: Recording) -> None:
                 running.result(20)
         finally:
             gate.end_correction()
-
-
-def somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted")
-        return cursor.fetchone() is not None

@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
 
+from balances import segments
 from balances.api import account_summary, accounts, history, holders, token_list
 from tests.balances.api.asking import Api
 from tests.balances.api.explaining import done, plan_of, reading
@@ -46,9 +47,7 @@ INSERT INTO transfers
 INSERT INTO announcements (block_height, tx_index, event_index, token_id, name, symbol, decimals)
     SELECT n, 0, 1, CASE WHEN n % 2 = 0 THEN 5 ELSE n END, 'Name ' || n, 'S' || n, 6 FROM generate_series(1, 6000) AS n;
 INSERT INTO transfer_segments (first_height, bytes_before) VALUES (10001, 0), (20000, 0), (39990, 0);
-UPDATE transfers SET segment = coalesce(
-    (SELECT max(first_height) FROM transfer_segments WHERE first_height <= block_height), 0
-);
+UPDATE transfers SET segment = {segments.holding("block_height")};
 ANALYZE tokens, accounts, transfers;  -- else what PostgreSQL saw of them when they were empty decides how it joins
 INSERT INTO balances (token_id, account_id, amount, transfers, ranked_amount, address)
     SELECT token_id, account_id, sum(amount), count(*), sum(amount), min(accounts.address) FROM (
