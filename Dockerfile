@@ -7,6 +7,7 @@ COPY requirements.txt .
 RUN pip install -r requirements.txt
 COPY manage.py .
 COPY indexer_project indexer_project
+COPY postgres postgres
 COPY blocks blocks
 COPY events events
 COPY balances balances
