@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import connection
 
+from blocks.models import ABSENT_HEIGHTS
 from events import outbox
 
 APPLIED = "applied"
@@ -14,15 +15,18 @@ APPLIED = "applied"
 # Accepted gaps count as indexed; how many heights they leave out is told beside.
 PROGRESS = f"""
 SELECT chain_id, start_height, tip, upper(coverage) - 1 AS highest,
-       (SELECT upper(part) - 1 FROM unnest(coverage + accepted) AS part WHERE part @> start_height) AS contiguous,
-       (SELECT coalesce(sum(upper(part) - lower(part)), 0)::bigint FROM unnest(accepted - coverage) AS part)
+       (SELECT upper(part) - 1 FROM unnest(coverage + accepted + absent) AS part WHERE part @> start_height)
+           AS contiguous,
+       (SELECT coalesce(sum(upper(part) - lower(part)), 0)::bigint FROM unnest(accepted - coverage - absent) AS part)
            AS accepted,
        first_block_hash, lower(coverage) AS lowest, generation,
        CASE WHEN pg_is_in_recovery() THEN clock_timestamp()::text ELSE pg_current_snapshot()::text END AS snapshot,
        pulse.lowest_pending, pulse.applied_at::text AS applied_at, pulse.newest,
-       (SELECT indexed_height FROM ranking WHERE state <> 'level') AS ranked
-FROM chain, (
-    SELECT coalesce(range_agg(int8range(first_height, last_height, '[]')), '{{}}') AS accepted FROM accepted_gaps
+       (SELECT indexed_height FROM ranking WHERE state <> 'level') AS ranked,
+       first_height, conflict, CASE WHEN conflict_stored THEN conflict_height END AS conflict_height
+FROM chain CROSS JOIN LATERAL (SELECT {ABSENT_HEIGHTS} AS absent) AS lowest, (
+    SELECT coalesce(range_agg(int8range(gap.first_height, gap.last_height, '[]')), '{{}}') AS accepted
+    FROM accepted_gaps AS gap
 ) AS gaps, ({outbox.PULSE}) AS pulse
 """  # noqa: S608  # our own constant
 """What `progress_of` reads: one row, or none while nothing is stored."""
@@ -37,6 +41,9 @@ class Progress:
     a gap. `tip`: the highest the source said it has. `accepted`: heights left out because a person accepted the gap.
     `ranked`: as `indexed`, for the list of holders by amount (`balances/ranking.py`), which a backfill leaves behind.
     `generation`: how often rows of heights that were indexed before were corrected.
+    `first_height`: of the chain's first block after genesis, None until it is known.
+    `conflict`: two blocks that do not link, in words, "" when there are none; `conflict_stored`: both are stored, so
+    that `indexed` ends below the upper one and nothing may be answered from what is above.
     `version`: what else tells one state of the rows from another; two snapshots that are equal in everything hold the
     same rows.
     """
@@ -49,6 +56,9 @@ class Progress:
     accepted: int = 0
     ranked: int = -1
     generation: int = 0
+    first_height: int | None = None
+    conflict: str = ""
+    conflict_stored: bool = False
     version: tuple[object, ...] = field(default=(), repr=False, compare=False)
 
     def of_holders(self) -> "Progress":
@@ -87,17 +97,36 @@ def progress_of(row: Sequence[Any] | None) -> Progress:
         applied_at,
         newest,
         ranked,
+        first_height,
+        conflict,
+        conflict_height,
     ) = row
     contiguous = -1 if contiguous is None else contiguous
+    if conflict_height is not None:
+        # What does not link to the chain below it is not of this chain, however complete it is.
+        contiguous = min(contiguous, conflict_height - 1)
     indexed = contiguous if pending is None else min(contiguous, pending - 1)
     # Below the start nothing was ever looked at, so nothing is claimed of it.
     indexed = indexed if indexed >= start else -1
     up_to = max(-1 if highest is None else highest, indexed)
-    version = (start, *chain_version, generation, applied_at, newest)
+    version = (start, *chain_version, generation, applied_at, newest, first_height, conflict, conflict_height)
     if indexed != up_to or applied_at is None or ranked is not None:
         # While heights are missing or wait to be applied, or holders to be ranked, rows change and the heights need
         # not. Without the outbox's word (it is pruned) a repair could not be told either. Then any commit at all makes
         # a new version. A replica does not know which transactions are under way, so there each moment is a version.
         version = (*version, snapshot)
     ranked = indexed if ranked is None else min(indexed, ranked)
-    return Progress(chain_id, indexed, up_to, contiguous, tip, accepted, ranked, generation, version)
+    return Progress(
+        chain_id,
+        indexed,
+        up_to,
+        contiguous,
+        tip,
+        accepted,
+        ranked,
+        generation,
+        first_height,
+        conflict,
+        conflict_height is not None,
+        version,
+    )

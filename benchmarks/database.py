@@ -35,9 +35,9 @@ LEDGER = (
 _TRANSFER_BYTES = 84
 
 TABLES = (
-    "blocks, transactions, chain, accepted_gaps, incomplete_heights, endpoint_states, outbox, refused_events,"
-    " set_aside_messages, tokens, token_totals, announcements, accounts, transfers, transfer_segments, balances,"
-    " ranking, checkpoint_walk, checkpoint_counts, checkpoint_marks, balance_checkpoints"
+    "blocks, transactions, chain, accepted_gaps, incomplete_heights, endpoint_states, synchronizer_states, outbox,"
+    " refused_events, set_aside_messages, tokens, token_totals, announcements, accounts, transfers, transfer_segments,"
+    " balances, ranking, checkpoint_walk, checkpoint_counts, checkpoint_marks, balance_checkpoints"
 )
 
 

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from blocks.models import AcceptedGap, Block, Chain, EndpointState, IncompleteHeight, TransactionRow
+from blocks.models import AcceptedGap, Block, Chain, EndpointState, IncompleteRange, SynchronizerState, TransactionRow
 from blocks.read_only import (
     KeyedAdmin,
     ReadOnlyAdmin,
@@ -25,8 +25,18 @@ from blocks.read_only import (
 class ChainAdmin(ReadOnlyAdmin):
     """The one chain of this deployment, and which heights are in."""
 
-    list_display = ("chain_id", "start_height", "covered", "tip", "tip_seen_at")
-    fields = ("chain_id", "first_block_hash", "start_height", "covered", "tip", "tip_seen_at")
+    list_display = ("chain_id", "start_height", "first_height", "covered", "tip", "tip_seen_at")
+    fields = (
+        "chain_id",
+        "first_block_hash",
+        "start_height",
+        "first_height",
+        "first_height_proven",
+        "covered",
+        "tip",
+        "tip_seen_at",
+        "conflict",
+    )
     search_fields: ClassVar[tuple[str, ...]] = ()
 
     @admin.display(description="coverage", empty_value="nothing yet")
@@ -44,23 +54,33 @@ class AcceptedGapAdmin(ReadOnlyAdmin):
     search_fields: ClassVar[tuple[str, ...]] = ()
 
 
-@admin.register(IncompleteHeight)
-class IncompleteHeightAdmin(ReadOnlyAdmin):
-    """Heights that no endpoint has given whole so far."""
+@admin.register(IncompleteRange)
+class IncompleteRangeAdmin(ReadOnlyAdmin):
+    """Ranges of heights that no endpoint has given whole so far."""
 
-    list_display = ("height", "reason", "attempts", "asked_at")
+    list_display = ("first_height", "last_height", "reason", "attempts", "asked_at")
     fields = list_display
-    ordering = ("height",)
+    ordering = ("first_height",)
     search_fields: ClassVar[tuple[str, ...]] = ()
 
 
 @admin.register(EndpointState)
 class EndpointStateAdmin(ReadOnlyAdmin):
-    """What the running synchronizer last saw of its endpoints."""
+    """The endpoints, as the leading synchronizer last reported them."""
 
-    list_display = ("url", "tip", "trouble", "seen_at")
+    list_display = ("url", "tip", "trouble", "answered_at", "seen_at")
     fields = list_display
     ordering = ("url",)
+    search_fields: ClassVar[tuple[str, ...]] = ()
+
+
+@admin.register(SynchronizerState)
+class SynchronizerStateAdmin(ReadOnlyAdmin):
+    """Which synchronizer writes, and which ones stand by."""
+
+    list_display = ("name", "leads", "since", "seen_at")
+    fields = list_display
+    ordering = ("name",)
     search_fields: ClassVar[tuple[str, ...]] = ()
 
 

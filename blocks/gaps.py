@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 
 from blocks.fields import height_ranges
-from blocks.models import AcceptedGap, Chain, IncompleteHeight
+from blocks.models import AcceptedGap, Chain, IncompleteRange
 from blocks.plan import Span, missing_spans, spans_of, union
 from blocks.store import begin_generation, read_coverage
 
@@ -63,24 +63,26 @@ ORDER BY heights.height
 """
 
 
-# The reason of a gap in short: that of the lowest height in it that stays away.
+# The reason of a gap in short: that of the lowest incomplete range in it.
 _REASONS = """
 SELECT first, last, coalesce(known.reason, '') FROM unnest(%s::bigint[], %s::bigint[]) AS gap (first, last)
 LEFT JOIN LATERAL (
-    SELECT format('height %%s: %%s', height, reason) AS reason FROM incomplete_heights
-    WHERE height BETWEEN first AND last ORDER BY height LIMIT 1
+    SELECT CASE WHEN first_height = last_height THEN format('height %%s: %%s', first_height, reason)
+                ELSE format('heights %%s to %%s: %%s', first_height, last_height, reason) END AS reason
+    FROM incomplete_heights WHERE first_height <= last AND last_height >= first ORDER BY first_height LIMIT 1
 ) AS known ON true ORDER BY first
 """
 
 
 def open_spans() -> tuple[list[Span], int]:
-    """What is missing up to the tip and not accepted, in order; and how many heights are in."""
+    """The missing ranges up to the tip that are not accepted, in order; and the number of complete heights."""
     chain = Chain.objects.filter(id=1).first()
     if chain is None:
         return [], 0
     covered, accepted = read_coverage()
     stored = sum(last - first + 1 for first, last in covered)
-    return missing_spans(chain.start_height, chain.tip, union(covered, accepted)), stored
+    known = union(covered, accepted, chain.absent_heights())
+    return missing_spans(chain.start_height, chain.tip, known), stored
 
 
 def with_reasons(spans: Sequence[Span]) -> list[Gap]:
@@ -97,13 +99,17 @@ def accepted_gaps(most: int) -> list[Gap]:
 
 
 def open_gaps() -> list[Gap]:
-    """What is missing up to the tip and not accepted, in order; each height that stays away alone, with its reason."""
-    reasons = dict(IncompleteHeight.objects.values_list("height", "reason"))
+    """The missing ranges up to the tip, in order; each incomplete range is a gap of its own, with its reason."""
+    ranges = list(IncompleteRange.objects.order_by("first_height"))
     gaps = []
     for span in open_spans()[0]:
-        known = [(height, height) for height in sorted(reasons) if span.first <= height <= span.last]
-        gaps += [Gap(each, "") for each in missing_spans(span.first, span.last, known)]
-        gaps += [Gap(Span(height, height), reasons[height]) for height, _ in known]
+        known = [
+            Gap(Span(max(each.first_height, span.first), min(each.last_height, span.last)), each.reason)
+            for each in ranges
+            if each.first_height <= span.last and each.last_height >= span.first
+        ]
+        covered = [(gap.span.first, gap.span.last) for gap in known]
+        gaps += [*known, *(Gap(each, "") for each in missing_spans(span.first, span.last, covered))]
     return sorted(gaps, key=lambda gap: gap.span)
 
 
@@ -146,7 +152,7 @@ def accept(span: Span, reason: str) -> AcceptedGap:
     if span.last > chain.tip:
         raise ValueError(f"height {span.last} is above the tip {chain.tip}: it is not missing, it has not come yet")
     with transaction.atomic():
-        IncompleteHeight.objects.filter(height__range=(span.first, span.last)).delete()
+        IncompleteRange.objects.filter(first_height__gte=span.first, last_height__lte=span.last).delete()
         return AcceptedGap.objects.create(first_height=span.first, last_height=span.last, reason=reason)
 
 

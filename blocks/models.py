@@ -5,6 +5,15 @@ from django.db.models.functions import Now
 
 from blocks.fields import HeightRangesField, RawJSONField
 
+ABSENT_HEIGHTS = """
+CASE WHEN first_height > 1
+     THEN int8multirange(int8range(CASE WHEN first_height_proven THEN 1 ELSE 0 END, first_height)) ELSE '{}' END
+"""
+"""SQL over the row of `chain`: the heights below the chain's first block, which no endpoint can give (int8multirange).
+
+Where that block has no predecessor, genesis (height 0) stays a height of its own.
+"""
+
 
 class Chain(models.Model):
     """The one chain of this deployment: its identity, and which heights are in (`coverage`).
@@ -23,6 +32,20 @@ class Chain(models.Model):
     generation = models.BigIntegerField(db_default=0, help_text="Counts corrections of what was applied already.")
     waiting_height = models.BigIntegerField(null=True, help_text="The lowest height below the tip that is not in.")
     waiting_since = models.DateTimeField(null=True, help_text="Since when it is that height that is waited for.")
+    first_height = models.BigIntegerField(
+        null=True, help_text="Height of the chain's first block after genesis; empty until it is known."
+    )
+    first_height_proven = models.BooleanField(
+        db_default=False,
+        help_text="Its first block has no predecessor. Otherwise no endpoint has anything below it, genesis included.",
+    )
+    conflict = models.TextField(
+        blank=True, db_default="", help_text="Two blocks that do not link, with both hashes; empty when all is well."
+    )
+    conflict_height = models.BigIntegerField(null=True, help_text="Height of the upper of these two blocks.")
+    conflict_stored = models.BooleanField(
+        db_default=False, help_text="Both blocks are stored, so that nothing from this height on can be trusted."
+    )
 
     class Meta:
         db_table = "chain"
@@ -32,6 +55,12 @@ class Chain(models.Model):
 
     def __str__(self) -> str:
         return self.chain_id
+
+    def absent_heights(self) -> list[tuple[int, int]]:
+        """The same as `ABSENT_HEIGHTS`: inclusive (first, last) ranges."""
+        if self.first_height is None or self.first_height <= 1:
+            return []
+        return [(1 if self.first_height_proven else 0, self.first_height - 1)]
 
 
 class Block(models.Model):
@@ -74,34 +103,53 @@ class AcceptedGap(models.Model):
         return f"heights {self.first_height} to {self.last_height}: {self.reason}"
 
 
-class IncompleteHeight(models.Model):
-    """A height that no endpoint has given whole, though asked again and again; it goes when the height is complete."""
+class IncompleteRange(models.Model):
+    """Heights that no endpoint has given whole, though asked again and again; the row goes when they are complete."""
 
-    height = models.BigIntegerField(primary_key=True)
+    first_height = models.BigIntegerField(primary_key=True)
+    last_height = models.BigIntegerField()
     reason = models.TextField()
     attempts = models.IntegerField()
     asked_at = models.DateTimeField()
 
     class Meta:
         db_table = "incomplete_heights"
+        verbose_name = "incomplete range of heights"
+        verbose_name_plural = "incomplete ranges of heights"
 
     def __str__(self) -> str:
-        return f"height {self.height}: {self.reason}"
+        return f"heights {self.first_height} to {self.last_height}: {self.reason}"
 
 
 class EndpointState(models.Model):
-    """What the running synchronizer last saw of an endpoint."""
+    """The state of an endpoint as the leading synchronizer last reported it."""
 
-    url = models.TextField(primary_key=True)
-    tip = models.BigIntegerField(help_text="Minus one while it is left alone.")
-    trouble = models.TextField(blank=True, help_text="Why it is left alone; empty when all is well.")
-    seen_at = models.DateTimeField()
+    url = models.TextField(primary_key=True, help_text="Scheme, host and port; numbered where several share them.")
+    tip = models.BigIntegerField(help_text="Highest height of which it showed the block, -1 until it has answered.")
+    trouble = models.TextField(blank=True, help_text="Why it is not in use; empty when all is well.")
+    seen_at = models.DateTimeField(help_text="When this state was reported.")
+    answered_at = models.DateTimeField(null=True, help_text="When it last gave a usable answer about its tip.")
 
     class Meta:
         db_table = "endpoint_states"
 
     def __str__(self) -> str:
         return self.url
+
+
+class SynchronizerState(models.Model):
+    """A running synchronizer: the one that writes, or one that stands by."""
+
+    name = models.TextField(primary_key=True, help_text="Host and process id.")
+    leads = models.BooleanField(help_text="Whether it is the one that writes.")
+    since = models.DateTimeField(help_text="Since when it leads, or stands by.")
+    seen_at = models.DateTimeField(help_text="Its last sign of life.")
+
+    class Meta:
+        db_table = "synchronizer_states"
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class TransactionColumns(models.Model):

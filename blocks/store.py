@@ -1,6 +1,9 @@
 """Writing windows: blocks, transactions and coverage, in one database transaction. Hand-written SQL lives here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -94,33 +97,62 @@ def read_coverage() -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     return [(part.lower, part.upper - 1) for part in covered], [(part.lower, part.upper - 1) for part in accepted or ()]
 
 
-def report_endpoints(states: Sequence[tuple[str, int, str]]) -> None:
-    """Write (url, tip, trouble) of every endpoint of this deployment, and forget others."""
-    columns = [list(column) for column in zip(*states, strict=True)]
+@dataclass(frozen=True, slots=True)
+class EndpointReport:
+    """One endpoint for `report_endpoints`; `answered_at` is None until it has answered."""
+
+    url: str
+    tip: int
+    trouble: str
+    answered_at: datetime | None
+
+
+def report_endpoints(reports: Sequence[EndpointReport]) -> None:
+    """Write the state of every endpoint of this deployment, and remove others."""
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM endpoint_states WHERE url <> ALL(%s)", [columns[0]])
+        cursor.execute("DELETE FROM endpoint_states WHERE url <> ALL(%s)", [[each.url for each in reports]])
         cursor.execute(
-            "INSERT INTO endpoint_states (url, tip, trouble, seen_at)"
-            " SELECT *, now() FROM unnest(%s::text[], %s::bigint[], %s::text[]) ON CONFLICT (url) DO UPDATE"
-            " SET tip = excluded.tip, trouble = excluded.trouble, seen_at = excluded.seen_at",
-            columns,
+            "INSERT INTO endpoint_states (url, tip, trouble, answered_at, seen_at)"
+            " SELECT *, now() FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::timestamptz[])"
+            " ON CONFLICT (url) DO UPDATE SET tip = excluded.tip, trouble = excluded.trouble,"
+            " answered_at = excluded.answered_at, seen_at = excluded.seen_at",
+            [
+                [each.url for each in reports],
+                [each.tip for each in reports],
+                [storable(each.trouble) for each in reports],
+                [each.answered_at for each in reports],
+            ],
         )
 
 
-def report_incomplete(heights: Mapping[int, tuple[int, str]]) -> None:
-    """Write the heights that stay away, as height → (attempts, reason), and forget those that came."""
+@dataclass(frozen=True, slots=True)
+class IncompleteReport:
+    """A range of heights that stays incomplete, for `report_incomplete`."""
+
+    span: Span
+    attempts: int
+    reason: str
+
+
+def report_incomplete(reports: Sequence[IncompleteReport]) -> None:
+    """Write the ranges that stay incomplete where they changed, and remove those that are complete now."""
+    columns: list[list[Any]] = [
+        [each.span.first for each in reports],
+        [each.span.last for each in reports],
+        [storable(each.reason) for each in reports],
+        [each.attempts for each in reports],
+    ]
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM incomplete_heights WHERE height <> ALL(%s)", [list(heights)])
-        if heights:
+        cursor.execute("DELETE FROM incomplete_heights WHERE first_height <> ALL(%s)", [columns[0]])
+        if reports:
             cursor.execute(
-                "INSERT INTO incomplete_heights (height, attempts, reason, asked_at)"
-                " SELECT *, now() FROM unnest(%s::bigint[], %s::int[], %s::text[]) ON CONFLICT (height) DO UPDATE"
-                " SET attempts = excluded.attempts, reason = excluded.reason, asked_at = excluded.asked_at",
-                [
-                    list(heights),
-                    [attempts for attempts, _ in heights.values()],
-                    [storable(reason) for _, reason in heights.values()],
-                ],
+                "INSERT INTO incomplete_heights AS known (first_height, last_height, reason, attempts, asked_at)"
+                " SELECT *, now() FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::int[])"
+                " ON CONFLICT (first_height) DO UPDATE SET last_height = excluded.last_height,"
+                " reason = excluded.reason, attempts = excluded.attempts, asked_at = excluded.asked_at"
+                " WHERE (known.last_height, known.reason, known.attempts)"
+                " <> (excluded.last_height, excluded.reason, excluded.attempts)",
+                columns,
             )
 
 

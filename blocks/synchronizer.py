@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from django.db import InterfaceError, OperationalError
 
@@ -180,8 +181,16 @@ class Synchronizer:
     def _report(self) -> None:
         """Leave what only this process knows where people and other processes can read it."""
         self._next_report = time.monotonic() + REPORT_SECONDS
-        store.report_endpoints([(each.url, each.tip, each.trouble) for each in self.endpoints.all])
-        store.report_incomplete(self._retries.stubborn())
+        now = datetime.now(UTC)
+        store.report_endpoints(
+            [store.EndpointReport(each.url, each.tip, each.trouble, now) for each in self.endpoints.all]
+        )
+        store.report_incomplete(
+            [
+                store.IncompleteReport(Span(height, height), attempts, reason)
+                for height, (attempts, reason) in self._retries.stubborn().items()
+            ]
+        )
         if self.tip >= 0:
             store.report_waiting(next((span.first for span in self._missing()), None))
 

@@ -13,7 +13,7 @@ from django.urls import reverse
 from pytest_django import DjangoDbBlocker
 
 from balances.models import Account, BalanceRow, Ranking, Token, TransferRow, TransferSegment
-from blocks.models import AcceptedGap, Block, Chain, EndpointState, IncompleteHeight, TransactionRow
+from blocks.models import AcceptedGap, Block, Chain, EndpointState, IncompleteRange, SynchronizerState, TransactionRow
 from blocks.read_only import BoundedPaginator
 from events.models import OutboxMessage, RefusedEvent, SetAsideMessage
 from replay.recording import Recording
@@ -28,7 +28,8 @@ MODELS = (
     Block,
     Chain,
     EndpointState,
-    IncompleteHeight,
+    IncompleteRange,
+    SynchronizerState,
     OutboxMessage,
     Ranking,
     RefusedEvent,
@@ -60,8 +61,13 @@ def chain(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
         with around:
             recording = fill_database("gnotest-1")
             AcceptedGap.objects.create(first_height=900, last_height=901, reason="<b>lost</b>")
-            IncompleteHeight.objects.create(height=900, reason="no", attempts=5, asked_at="2026-01-01T00:00:00Z")
+            IncompleteRange.objects.create(
+                first_height=900, last_height=900, reason="no", attempts=5, asked_at="2026-01-01T00:00:00Z"
+            )
             EndpointState.objects.create(url="http://a/", tip=-1, trouble="<b>", seen_at="2026-01-01T00:00:00Z")
+            SynchronizerState.objects.create(
+                name="a:1", leads=True, since="2026-01-01T00:00Z", seen_at="2026-01-01T00:00Z"
+            )
             SetAsideMessage.objects.create(queue_message_id="m-1", outbox_id=7, body="\u2028{", reason="<b>no</b>")
             Ranking.objects.create(state="level", indexed_height=7, passed_at="2026-01-01T00:00:00Z")
             yield recording

@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from blocks import gaps, synchronizer
-from blocks.models import AcceptedGap, Block, Chain, IncompleteHeight, Transaction
+from blocks.models import AcceptedGap, Block, Chain, IncompleteRange, Transaction
 from blocks.plan import Span
 from replay.faults import Faults
 from replay.recording import Recording
@@ -34,8 +34,8 @@ def test_a_height_that_never_comes_can_be_accepted_and_the_synchronizer_then_end
         ReplaySource(recording, faults=Faults(missing_transactions={60: -1})) as source,
         Sync(source.url, until_tip=True) as running,
     ):
-        wait_until(lambda: IncompleteHeight.objects.filter(height=60).exists())
-        assert "1 transactions" in IncompleteHeight.objects.get(height=60).reason
+        wait_until(lambda: IncompleteRange.objects.filter(first_height=60).exists())
+        assert "1 transactions" in IncompleteRange.objects.get(first_height=60).reason
         assert [gap.span for gap in gaps.open_gaps()] == [Span(60, 60)]
         assert "missing   60 to 60" in call("gaps", "list")
         call("gaps", "accept", "60", "60", reason="the server is newer than the chain")
@@ -148,7 +148,7 @@ def test_resync_of_an_untouched_range_differs_in_nothing(recording: Recording, s
 
 def test_missing_genesis_is_a_gap_said_with_the_way_out(recording: Recording, caplog: pytest.LogCaptureFixture) -> None:
     with ReplaySource(recording, faults=Faults(missing_blocks={0})) as source, Sync(source.url):
-        wait_until(lambda: IncompleteHeight.objects.filter(height=0).exists())
+        wait_until(lambda: IncompleteRange.objects.filter(first_height=0).exists())
     lines = [line for line in caplog.messages if "height=0" in line]
     assert len(lines) == 1
     assert "gaps accept 0 0" in lines[0]

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import call_command
 from prometheus_client import CollectorRegistry, generate_latest
 
-from blocks.models import AcceptedGap, Chain, EndpointState, IncompleteHeight
+from blocks.models import AcceptedGap, Chain, EndpointState, IncompleteRange
 from events.models import OutboxMessage
 from indexer_project.metrics import MetricsPortTaken, ProcessCollector, serve_metrics
 
@@ -19,7 +19,9 @@ pytestmark = [pytest.mark.db, pytest.mark.django_db]
 @pytest.fixture
 def chain() -> None:
     Chain.objects.create(chain_id="c-1", coverage=[(0, 9), (13, 20)], tip=22)
-    IncompleteHeight.objects.create(height=11, reason="no block", attempts=7, asked_at="2026-01-01T00:00:00Z")
+    IncompleteRange.objects.create(
+        first_height=11, last_height=11, reason="no block", attempts=7, asked_at="2026-01-01T00:00:00Z"
+    )
     AcceptedGap.objects.create(first_height=10, last_height=10, reason="lost")
     EndpointState.objects.create(url="http://a/", tip=22, trouble="", seen_at="2026-01-01T00:00:00Z")
     EndpointState.objects.create(url="http://b/", tip=-1, trouble="HTTP 500", seen_at="2026-01-01T00:00:00Z")

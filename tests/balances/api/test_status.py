@@ -12,7 +12,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from balances.status import FEW
-from blocks.models import AcceptedGap, Block, Chain, EndpointState, IncompleteHeight
+from blocks.models import AcceptedGap, Block, Chain, EndpointState, IncompleteRange
 from events.models import OutboxMessage
 from tests.balances.api.asking import Api, Row
 from tests.balances.api.test_pages import PROGRESS_AND_VERSION
@@ -30,8 +30,8 @@ def ago(seconds: float) -> Any:
 def chain() -> None:
     Chain.objects.create(chain_id="c-1", coverage=[(0, 9), (13, 20)], tip=22, tip_seen_at=ago(4))
     AcceptedGap.objects.create(first_height=10, last_height=10, reason="lost")
-    IncompleteHeight.objects.create(
-        height=11, reason=f"no block ({SECRET})", attempts=7, asked_at="2026-01-01T00:00:00Z"
+    IncompleteRange.objects.create(
+        first_height=11, last_height=11, reason=f"no block ({SECRET})", attempts=7, asked_at="2026-01-01T00:00:00Z"
     )
     EndpointState.objects.create(url="http://a/graphql/query", tip=22, trouble="", seen_at=ago(1))
     EndpointState.objects.create(
