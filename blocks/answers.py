@@ -77,10 +77,17 @@ class _Error(msgspec.Struct):
     extensions: dict[str, Any] | None = None
 
 
+class HeightAnswer(msgspec.Struct):
+    height: Height
+
+
 class AnswerData(msgspec.Struct):
     latestBlockHeight: int | None = None
     getBlocks: list[BlockAnswer] | None = None
     first: list[BlockAnswer] | None = None
+    below: list[BlockAnswer] | None = None
+    above: list[BlockAnswer] | None = None
+    heights: list[HeightAnswer] | None = None
     getTransactions: list[TransactionAnswer] | None = None
 
 
@@ -113,7 +120,14 @@ class RowsRefused(AnswerRefused):
 
 
 class CapReached(AnswerRefused):
-    """More rows match than one answer may hold (10,000 on servers of today): ask for less."""
+    """More rows match than one answer may hold (10,000 on servers of today): ask for less.
+
+    `partial`: the rows that came, in order, which may end inside a block.
+    """
+
+    def __init__(self, message: str, partial: AnswerData | None) -> None:
+        super().__init__(message)
+        self.partial = partial
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
@@ -126,7 +140,7 @@ def read(body: bytes) -> AnswerData:
     """
     answer = _read_fast(body) or _read_slowly(body)
     if answer.errors:
-        _refuse(answer.errors, partial=answer.data is not None)
+        _refuse(answer.errors, answer.data is not None, answer.data)
     if answer.data is None:
         raise AnswerInvalid("an answer without data and without errors")
     return answer.data
@@ -155,16 +169,16 @@ def _read_slowly(body: bytes) -> _Answer:
     except ValueError:
         raise invalid from None
     if errors.errors:
-        _refuse(errors.errors, partial=errors.data is not None)
+        _refuse(errors.errors, errors.data is not None)
     raise invalid
 
 
-def _refuse(errors: list[_Error], *, partial: bool) -> NoReturn:
+def _refuse(errors: list[_Error], with_data: bool, data: AnswerData | None = None) -> NoReturn:
     for error in errors:
         if CAP_MESSAGE in error.message or (error.extensions or {}).get("code") in CAP_CODES:
-            raise CapReached(error.message)
+            raise CapReached(error.message, data)
     text = "; ".join(error.message for error in errors)[:2000]
-    raise RowsRefused(text) if partial else AnswerRefused(text)
+    raise RowsRefused(text) if with_data else AnswerRefused(text)
 
 
 def _keep_raw(answer: Any) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from blocks.answers import BlockAnswer, TransactionAnswer
-from blocks.plan import Page, Span, transaction_requests
+from blocks.plan import Page, Span, missing_spans, spans_of, transaction_requests
 from blocks.tx_indexer import EndpointUnavailable, TooMuch, TxIndexer, Unreadable
 from blocks.verify import Checked, check_window
 
@@ -18,60 +18,155 @@ MAX_UNREADABLE = 20
 
 @dataclass(frozen=True)
 class Window:
-    """A window as fetched and checked; `source` is the endpoint's address, `first` block 1 of the chain it serves."""
+    """A window as fetched and checked; `source` is the endpoint's address, `first` block 1 of the chain it serves.
+
+    `blocks`: as they came. `edges`: its blocks at the heights that were to be compared with what is stored. `failure`:
+    why it ends early; its `span` is then what was read before. `absent`: the missing heights at its end, which may go on
+    beyond it.
+    """
 
     span: Span
     source: str
     first: BlockAnswer | None
     checked: Checked
+    edges: tuple[BlockAnswer, ...] = ()
+    failure: EndpointUnavailable | None = None
+    absent: Span | None = None
+    blocks: tuple[BlockAnswer, ...] = ()
 
 
-def fetch_window(endpoint: TxIndexer, span: Span, max_rows: int, witness: TxIndexer | None = None) -> Window:
+@dataclass(frozen=True)
+class Edges:
+    """Stored heights around a window, None where there are none: the endpoint proves by them whose chain it serves."""
+
+    below: int | None = None
+    above: int | None = None
+
+
+def fetch_window(
+    endpoint: TxIndexer,
+    span: Span,
+    max_rows: int,
+    witness: TxIndexer | None = None,
+    *,
+    edges: Edges = Edges(),  # immutable
+    missing_to: int | None = None,
+) -> Window:
     """Fetch and check `span`, asking for at most `max_rows` transactions at a time.
 
     Where `witness`, another endpoint, knows other blocks, those heights are incomplete and the reason has both answers.
-    Raises `EndpointUnavailable`; a witness that does not answer says nothing.
+    `missing_to`: the last of the missing heights that begin in this window; where the endpoint lacks the window's last
+    height, it is asked where its next one is, up to there. What was read before a failure is kept. Raises
+    `EndpointUnavailable` when nothing was; a witness that does not answer is ignored.
     """
-    return _Reader(endpoint, max_rows).read(span, witness)
+    return _Reader(endpoint, max_rows, edges).read(span, witness, missing_to)
+
+
+@dataclass(frozen=True)
+class Search:
+    """Heights of a span that an endpoint has, and those that it lacks, as far as it said: `span` may end early."""
+
+    span: Span
+    source: str
+    existing: list[Span]
+    absent: list[Span]
+
+
+def search(endpoint: TxIndexer, span: Span) -> Search:
+    """Ask an endpoint which heights of `span` it has, however long that is. Raises `EndpointUnavailable`."""
+    while True:
+        try:
+            answer = endpoint.heights(span)
+            break
+        except TooMuch as much:
+            if span.first == span.last:
+                raise EndpointUnavailable(endpoint.url, str(much)) from None
+            span = span.halves()[0]
+    rows = [height for height in answer.rows if span.first <= height <= span.last]
+    if not answer.complete:
+        span = Span(span.first, max(rows, default=span.first))
+    existing = spans_of(rows)
+    absent = missing_spans(span.first, span.last, [(part.first, part.last) for part in existing])
+    return Search(span, endpoint.url, existing, absent)
 
 
 @dataclass
 class _Reader:
     endpoint: TxIndexer
     max_rows: int
+    asked_edges: Edges
     first: BlockAnswer | None = None
+    edges: dict[int, BlockAnswer] = field(default_factory=dict)
     troubled: dict[int, str] = field(default_factory=dict)
     counts: dict[int, int] = field(default_factory=dict)
 
-    def read(self, span: Span, witness: TxIndexer | None) -> Window:
+    def read(self, span: Span, witness: TxIndexer | None, missing_to: int | None) -> Window:
         blocks = self._blocks(span)
         self.counts = {block.height: block.num_txs for block in blocks if span.first <= block.height <= span.last}
-        if witness:
-            self.troubled |= self._disputed(witness, span, blocks)
+        disputed = self._disputed(witness, span, blocks) if witness else {}
         transactions: list[TransactionAnswer] = []
+        failure = None
         short = -1
         for request in transaction_requests(sorted(self.counts.items()), self.max_rows):
+            # A block that counts more than there is: one short page is the last.
+            if isinstance(request, Page) and request.height == short:
+                continue
+            try:
+                rows = self._transactions(request)
+            except EndpointUnavailable as unavailable:
+                first = request.height if isinstance(request, Page) else request.first
+                if first <= span.first:
+                    raise
+                failure, span = unavailable, Span(span.first, first - 1)
+                break
             if isinstance(request, Page):
-                # A block that counts more than there is: one short page is the last.
-                if request.height == short:
-                    continue
-                rows = self._transactions(request)
                 short = request.height if len(rows) < len(request) else -1
-            else:
-                rows = self._transactions(request)
             transactions += rows
-        return Window(span, self.endpoint.url, self.first, check_window(span, blocks, transactions, self.troubled))
+        checked = check_window(
+            span,
+            [block for block in blocks if block.height <= span.last],
+            [row for row in transactions if row.block_height <= span.last],
+            disputed=disputed,
+            unreadable=self.troubled,
+            neighbours=list(self.edges.values()),
+        )
+        return Window(
+            span,
+            self.endpoint.url,
+            self.first,
+            checked,
+            tuple(self.edges.values()),
+            failure,
+            None if failure else self._absent(span, missing_to),
+            tuple(blocks),
+        )
+
+    def _absent(self, span: Span, missing_to: int | None) -> Span | None:
+        """The heights without a block at the end of `span`, and up to `missing_to` if it goes on."""
+        last_known = max((*self.counts, *self.troubled), default=span.first - 1)
+        if missing_to is None or last_known >= span.last:
+            return None
+        first = max(last_known + 1, span.first)
+        if missing_to <= span.last:
+            return Span(first, span.last)
+        beyond = search(self.endpoint, Span(span.last + 1, missing_to))
+        if beyond.absent and beyond.absent[0].first == span.last + 1:
+            return Span(first, beyond.absent[0].last)
+        return Span(first, span.last)
 
     def _blocks(self, span: Span) -> list[BlockAnswer]:
         try:
-            said = self.endpoint.blocks(span)
+            answer = self.endpoint.blocks(span, below=self.asked_edges.below, above=self.asked_edges.above)
         except (TooMuch, Unreadable) as trouble:
             if span.first == span.last:
                 self._give_up(span.first, trouble)
                 return []
             return [block for half in span.halves() for block in self._blocks(half)]
-        self.first = said.first or self.first
-        return said.rows
+        self.first = answer.first or self.first
+        for edge in (answer.below, answer.above):
+            if edge is not None:
+                self.edges[edge.height] = edge
+        return answer.rows
 
     def _transactions(self, request: Span | Page) -> list[TransactionAnswer]:
         try:

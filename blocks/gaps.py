@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from blocks.fields import height_ranges
 from blocks.models import AcceptedGap, Chain, IncompleteRange
 from blocks.plan import Span, missing_spans, spans_of, union
-from blocks.store import begin_generation, read_coverage
+from blocks.store import begin_generation, read_coverage, read_known_heights
 
 BATCH_HEIGHTS = 100_000
 
@@ -79,10 +79,9 @@ def open_spans() -> tuple[list[Span], int]:
     chain = Chain.objects.filter(id=1).first()
     if chain is None:
         return [], 0
-    covered, accepted = read_coverage()
-    stored = sum(last - first + 1 for first, last in covered)
-    known = union(covered, accepted, chain.absent_heights())
-    return missing_spans(chain.start_height, chain.tip, known), stored
+    known = read_known_heights()
+    stored = sum(last - first + 1 for first, last in known.covered)
+    return missing_spans(chain.start_height, chain.tip, known.all()), stored
 
 
 def with_reasons(spans: Sequence[Span]) -> list[Gap]:

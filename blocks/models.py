@@ -56,12 +56,6 @@ class Chain(models.Model):
     def __str__(self) -> str:
         return self.chain_id
 
-    def absent_heights(self) -> list[tuple[int, int]]:
-        """The same as `ABSENT_HEIGHTS`: inclusive (first, last) ranges."""
-        if self.first_height is None or self.first_height <= 1:
-            return []
-        return [(1 if self.first_height_proven else 0, self.first_height - 1)]
-
 
 class Block(models.Model):
     """A block as the source gave it; hashes are base64, empty for genesis (height 0)."""

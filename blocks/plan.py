@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+NO_END = 2**62
+"""Above every height that a chain can have."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
@@ -13,6 +16,10 @@ class Span:
 
     def __len__(self) -> int:
         return self.last - self.first + 1
+
+    def holds(self, height: int) -> bool:
+        """Whether `height` is one of these."""
+        return self.first <= height <= self.last
 
     def halves(self) -> "tuple[Span, Span]":
         """Two spans that make up this one. Raises ValueError for a single height."""

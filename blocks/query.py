@@ -45,14 +45,35 @@ def unknown_field(error: str) -> str | None:
     return None
 
 
-def blocks(first: int, last: int, without: Collection[str] = ()) -> str:
-    """Blocks `first` to `last`, inclusive, by height, and as `first` block 1, which says whose they are.
+def blocks(
+    first: int, last: int, without: Collection[str] = (), *, below: int | None = None, above: int | None = None
+) -> str:
+    """Blocks `first` to `last`, inclusive, by height, and as `first` block 1, which identifies the chain.
 
-    `without`: what the server does not know.
+    `below` and `above`: heights of two more blocks, which come under these names. `without`: what the server does not
+    know.
     """
     fields = _known("Block", _BLOCK, without)
+    named = {"first": 1, "below": below, "above": above}
+    single = [
+        f"{name}:getBlocks(where:{{height:{{eq:{at}}}}}){{{fields}}}" for name, at in named.items() if at is not None
+    ]
     window = f"getBlocks(where:{{height:{_bounds(first, last)}}},order:{{height:ASC}}){{{fields}}}"
-    return f"{{first:getBlocks(where:{{height:{{eq:1}}}}){{{fields}}} {window}}}"
+    return f"{{{' '.join((*single, window))}}}"
+
+
+def heights(first: int, last: int, *, descending: bool = False) -> str:
+    """The heights from `first` to `last`, inclusive, of which the server has a block."""
+    return f"{{{_heights(first, last, 'DESC' if descending else 'ASC')}}}"
+
+
+def tip_and_heights(first: int, last: int) -> str:
+    """The highest height by the server's own statement, and the heights from `first` to `last` that it has."""
+    return f"{{latestBlockHeight {_heights(first, last, 'ASC')}}}"
+
+
+def _heights(first: int, last: int, order: str) -> str:
+    return f"heights:getBlocks(where:{{height:{_bounds(first, last)}}},order:{{height:{order}}}){{height}}"
 
 
 def transactions(first: int, last: int, without: Collection[str] = ()) -> str:

@@ -11,7 +11,7 @@ from blocks.models import Block, Chain, Transaction
 from blocks.plan import Span, windows
 from blocks.storable import storable
 from blocks.tx_indexer import EndpointUnavailable, TxIndexer
-from blocks.writer import Record, Writer
+from blocks.writer import Record, write_window
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def resync(
         window = _fetch(endpoints, part, window_transactions)
         differences = list(_compare(window))
         if differences:
-            Writer(chain, record).write(window)
+            write_window(chain, record, window)
         yield from differences
 
 

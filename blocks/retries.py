@@ -1,80 +1,176 @@
-"""Heights that an endpoint could not give whole: when to ask again, and who has been asked how often."""
+"""Heights that no endpoint has given whole so far, as ranges: how often each was asked for, and when to ask again."""
 
 import logging
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from blocks.plan import Span
+from blocks.plan import Span, missing_spans, union
 
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 30.0
-# A block announced a moment before it can be read is ordinary; a height that stays away is worth a line.
+LONGEST_PAUSE = 300.0
+# A block announced a moment before it can be read is ordinary; a range that stays incomplete is worth a line.
 WARN_AFTER = 5
 
+NO_BLOCK = "no block"
 
-@dataclass
-class _Gap:
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Heights with one pause. `absent`: the endpoint that was asked last has no block of any of them.
+
+    `due`: when they are asked for again (`time.monotonic`).
+    """
+
+    span: Span
     attempts: int
     due: float
     reason: str
+    absent: bool
+
+    @property
+    def stubborn(self) -> bool:
+        return self.attempts >= WARN_AFTER
 
 
-def _way_out(height: int) -> str:
-    if height == 0:
+def _way_out(span: Span) -> str:
+    if span.first == 0:
         # A known fault of real servers; without genesis, its mints are missing and balances go negative later.
         return (
             " (genesis holds mints: give an endpoint that has it in TX_INDEXER_URLS,"
             " or accept the gap: manage.py gaps accept 0 0 --reason …)"
         )
-    return " (it is asked for again; to do without it: manage.py gaps accept)"
+    return " (asked for again by itself; to do without: manage.py gaps accept)"
 
 
 class Retries:
-    """Growing pauses per height, in memory: after a restart every gap is simply asked for again."""
+    """Ranges of incomplete heights with growing pauses, in memory: after a restart each is simply asked for again.
 
-    def __init__(self) -> None:
-        self._gaps: dict[int, _Gap] = {}
+    What it costs depends on the number of ranges, not on the number of heights in them.
+    """
 
-    def fail(self, height: int, reason: str) -> None:
-        """Ask for `height` again later, and later each time."""
-        attempts = self._gaps[height].attempts + 1 if height in self._gaps else 1
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._ranges: list[Range] = []
+
+    def fail(self, span: Span, reason: str, *, absent: bool = False) -> None:
+        """Ask for `span` again later, and later each time. Neighbours without a block become one range."""
+        overlapping = [each for each in self._ranges if _touch(each.span, span)]
+        attempts = max((each.attempts for each in overlapping), default=0) + 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempts - 1, 20))
-        self._gaps[height] = _Gap(attempts, time.monotonic() + pause, reason)
-        if attempts == WARN_AFTER:
-            logger.warning("Height stays incomplete height=%d reason=%s%s", height, reason, _way_out(height))
+        failed = Range(span, attempts, self._clock() + pause, reason, absent)
+        self._remove(span)
+        if absent:
+            failed = self._joined(failed)
+        self._ranges = sorted([*self._ranges, failed], key=lambda each: each.span)
+        # A part of a range that was reported before is no news.
+        if attempts == WARN_AFTER and not any(each.stubborn for each in overlapping):
+            logger.warning(
+                "Heights stay incomplete from=%d to=%d reason=%s%s",
+                failed.span.first,
+                failed.span.last,
+                reason,
+                _way_out(failed.span),
+            )
 
-    def succeed(self, heights: Iterable[int]) -> None:
-        for height in heights:
-            gap = self._gaps.pop(height, None)
-            if gap and gap.attempts >= WARN_AFTER:
-                logger.info("Height is complete now height=%d attempts=%d", height, gap.attempts)
+    def succeed(self, spans: Iterable[Span]) -> None:
+        """Forget heights that are complete now."""
+        for span in spans:
+            for each in self._ranges:
+                if each.stubborn and _touch(each.span, span):
+                    done = Span(max(each.span.first, span.first), min(each.span.last, span.last))
+                    logger.info("Heights are complete now from=%d to=%d attempts=%d", *_ends(done), each.attempts)
+            self._remove(span)
 
-    def stubborn(self) -> dict[int, tuple[int, str]]:
-        """Heights that stay away, with the number of attempts and the reason of the last."""
-        return {h: (gap.attempts, gap.reason) for h, gap in self._gaps.items() if gap.attempts >= WARN_AFTER}
+    def keep_only(self, missing: Sequence[Span]) -> None:
+        """Forget what is not missing any more, for whatever reason: stored or accepted, or above the tip."""
+        if self._ranges:
+            kept = [
+                replace(each, span=Span(max(each.span.first, span.first), min(each.span.last, span.last)))
+                for each in self._ranges
+                for span in missing
+                if _touch(each.span, span)
+            ]
+            self._ranges = sorted(kept, key=lambda each: each.span)
 
-    def reasons(self) -> dict[int, str]:
-        """Every height that is incomplete now, with the reason of the last attempt."""
-        return {height: gap.reason for height, gap in sorted(self._gaps.items())}
+    def exists(self, spans: Iterable[Span]) -> None:
+        """The endpoint that was asked last has these heights after all: fetch them now, from it."""
+        now = self._clock()
+        for span in spans:
+            known = [each for each in self._ranges if _touch(each.span, span)]
+            if known:
+                attempts = max(each.attempts for each in known)
+                self._remove(span)
+                self._ranges.append(Range(span, attempts, now, "not fetched yet", absent=False))
+        self._ranges.sort(key=lambda each: each.span)
 
-    def waiting(self) -> list[int]:
-        """Heights that are not to be asked for yet, ascending."""
-        now = time.monotonic()
-        return sorted(height for height, gap in self._gaps.items() if gap.due > now)
+    def ask_now(self) -> None:
+        """Make every range due: an endpoint is back, or was changed meanwhile."""
+        now = self._clock()
+        self._ranges = [replace(each, due=min(each.due, now)) for each in self._ranges]
+
+    def all(self) -> list[Range]:
+        """Every range, ascending."""
+        return list(self._ranges)
+
+    def stubborn(self) -> list[Range]:
+        """The ranges that stay incomplete though asked for again and again."""
+        return [each for each in self._ranges if each.stubborn]
+
+    def due(self) -> list[Range]:
+        """The ranges that are to be asked for now."""
+        now = self._clock()
+        return [each for each in self._ranges if each.due <= now]
+
+    def spans(self) -> list[tuple[int, int]]:
+        """All heights of all ranges."""
+        return [_ends(each.span) for each in self._ranges]
 
     def attempts(self, span: Span) -> int:
         """How often a height of `span` was asked for in vain, at most."""
-        if not self._gaps:
-            return 0
-        return max((gap.attempts for height, gap in self._gaps.items() if span.first <= height <= span.last), default=0)
+        return max((each.attempts for each in self._ranges if _touch(each.span, span)), default=0)
 
     def next_due(self) -> float:
-        """When (`time.monotonic`) the next height is to be asked for again; infinity when there is none.
+        """When (`time.monotonic`) the next range is to be asked for again; infinity when there is none.
 
-        Heights that are due already are under way, or wait for an endpoint: no clock brings them on.
+        Ranges that are due already are under way, or wait for an endpoint: no clock brings them on.
         """
-        now = time.monotonic()
-        return min((gap.due for gap in self._gaps.values() if gap.due > now), default=float("inf"))
+        now = self._clock()
+        return min((each.due for each in self._ranges if each.due > now), default=float("inf"))
+
+    def _joined(self, failed: Range) -> Range:
+        """`failed` as one range with its neighbours that are without a block too."""
+        near = [
+            each
+            for each in self._ranges
+            if each.absent
+            and each.stubborn == failed.stubborn  # a block that is only late does not get a long pause
+            and failed.span.first - 1 <= each.span.last
+            and each.span.first <= failed.span.last + 1
+        ]
+        for each in near:
+            self._ranges.remove(each)
+        ends = union([_ends(each.span) for each in (failed, *near)])[0]
+        return replace(
+            failed,
+            span=Span(*ends),
+            attempts=max(each.attempts for each in (failed, *near)),
+            due=max(each.due for each in (failed, *near)),
+        )
+
+    def _remove(self, span: Span) -> None:
+        self._ranges = [
+            replace(each, span=part)
+            for each in self._ranges
+            for part in missing_spans(each.span.first, each.span.last, [_ends(span)])
+        ]
+
+
+def _touch(one: Span, other: Span) -> bool:
+    return one.first <= other.last and other.first <= one.last
+
+
+def _ends(span: Span) -> tuple[int, int]:
+    return span.first, span.last

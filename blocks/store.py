@@ -10,10 +10,10 @@ from django.db import connection
 from blocks.answers import BlockAnswer, TransactionAnswer
 from blocks.copying import copy_rows
 from blocks.fields import height_ranges
-from blocks.models import Chain
-from blocks.plan import Span
+from blocks.models import ABSENT_HEIGHTS, Chain
+from blocks.plan import Span, union
 from blocks.storable import storable
-from blocks.verify import StoredBlock
+from blocks.verify import ChainBreak, StoredBlock, cannot_follow
 
 _BLOCKS = "COPY blocks (height, hash, last_block_hash, time, num_txs, total_txs, proposer_address) FROM STDIN"
 _TRANSACTIONS = (
@@ -86,15 +86,43 @@ def cover(spans: Sequence[Span], first_block_hash: str | None) -> list[tuple[int
         return [(part.lower, part.upper - 1) for part in cursor.fetchone()[0]]
 
 
-def read_coverage() -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Complete heights, and heights that a person accepted as gaps: inclusive (first, last) ranges, ascending."""
+Ranges = list[tuple[int, int]]
+"""Inclusive (first, last) ranges of heights, ascending."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHeights:
+    """What need not be fetched: complete heights, those that a person accepted as gaps, and those below the chain."""
+
+    covered: Ranges
+    accepted: Ranges
+    absent: Ranges
+
+    def all(self) -> Ranges:
+        """All of them together."""
+        return union(self.covered, self.accepted, self.absent)
+
+
+def read_known_heights() -> KnownHeights:
+    """The state of all heights; nothing is known while no chain is adopted."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT coverage,"
-            " (SELECT range_agg(int8range(first_height, last_height, '[]')) FROM accepted_gaps) FROM chain"
-        )
-        covered, accepted = cursor.fetchone()
-    return [(part.lower, part.upper - 1) for part in covered], [(part.lower, part.upper - 1) for part in accepted or ()]
+        cursor.execute(_KNOWN_HEIGHTS)
+        row = cursor.fetchone() or ((), (), ())
+    return KnownHeights(*([(part.lower, part.upper - 1) for part in ranges or ()] for ranges in row))
+
+
+_KNOWN_HEIGHTS = f"""
+SELECT coverage,
+       (SELECT range_agg(int8range(gap.first_height, gap.last_height, '[]')) FROM accepted_gaps AS gap),
+       {ABSENT_HEIGHTS}
+FROM chain
+"""  # noqa: S608  # our own constant
+
+
+def read_coverage() -> tuple[Ranges, Ranges]:
+    """Complete heights, and heights that a person accepted as gaps."""
+    known = read_known_heights()
+    return known.covered, known.accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,16 +199,119 @@ def begin_generation() -> None:
         cursor.execute("UPDATE chain SET generation = generation + 1")
 
 
-def see_tip(tip: int) -> None:
-    """Remember the highest height that the source said it has."""
+def see_tip(tip: int, *, level: bool) -> None:
+    """Remember the highest height of which an endpoint has a block; never below what is stored.
+
+    `level`: an endpoint has everything up to it. Otherwise all endpoints are behind, and when it was seen stays.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE chain SET tip = %s, tip_seen_at = now()", [tip])
+        cursor.execute(
+            "UPDATE chain SET tip = greatest(%s, coalesce(upper(coverage) - 1, -1)),"
+            " tip_seen_at = CASE WHEN %s THEN now() ELSE tip_seen_at END",
+            [tip, level],
+        )
+
+
+def report_synchronizer(name: str, *, leads: bool) -> None:
+    """Show that this synchronizer is alive, and whether it is the one that writes; forget those long gone."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM synchronizer_states WHERE seen_at < now() - interval '1 hour'")
+        cursor.execute(
+            "INSERT INTO synchronizer_states AS known (name, leads, since, seen_at) VALUES (%s, %s, now(), now())"
+            " ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, leads = excluded.leads,"
+            " since = CASE WHEN known.leads = excluded.leads THEN known.since ELSE excluded.since END",
+            [name, leads],
+        )
+
+
+_LINK_COLUMNS = "height, hash, last_block_hash, num_txs, total_txs, time"
 
 
 def stored_blocks(heights: Sequence[int]) -> dict[int, StoredBlock]:
+    """The blocks at those of `heights` that are complete: a row that was left at another height is no evidence."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT height, hash, last_block_hash, num_txs, total_txs FROM blocks WHERE height = ANY(%s)",
+            f"SELECT {_LINK_COLUMNS} FROM blocks"  # noqa: S608  # our own constant
+            " WHERE height = ANY(%s) AND EXISTS (SELECT FROM chain WHERE coverage @> height)",
             [list(heights)],
         )
         return {row[0]: StoredBlock(*row) for row in cursor.fetchall()}
+
+
+_NEIGHBOURS = f"""
+SELECT {_LINK_COLUMNS} FROM blocks WHERE height IN (
+    (SELECT max(least(upper(part), %(first)s) - 1) FROM chain, unnest(coverage) AS part WHERE lower(part) < %(first)s),
+    (SELECT min(greatest(lower(part), %(next)s)) FROM chain, unnest(coverage) AS part WHERE upper(part) > %(next)s)
+)
+"""  # noqa: S608  # our own constant
+
+
+def stored_neighbours(span: Span) -> tuple[StoredBlock | None, StoredBlock | None]:
+    """The complete blocks nearest to `span`, below and above it; None where there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NEIGHBOURS, {"first": span.first, "next": span.last + 1})
+        rows = [StoredBlock(*row) for row in cursor.fetchall()]
+    below = next((row for row in rows if row.height < span.first), None)
+    return below, next((row for row in rows if row.height > span.last), None)
+
+
+_GAP_SIDES = """
+SELECT {below}, {above} FROM (
+    SELECT lower(part) AS first, lag(upper(part) - 1) OVER (ORDER BY part) AS before
+    FROM chain, unnest(coverage) AS part
+) AS parts JOIN blocks AS below ON below.height = before JOIN blocks AS above ON above.height = first
+WHERE first <= %s ORDER BY first
+"""
+
+
+def side_conflicts(up_to: int) -> list[ChainBreak]:
+    """The gaps whose two sides cannot be of one chain, as far as the upper side is at most `up_to`; by height."""
+    columns = {side: ", ".join(f"{side}.{name}" for name in _LINK_COLUMNS.split(", ")) for side in ("below", "above")}
+    conflicts = []
+    with connection.cursor() as cursor:
+        cursor.execute(_GAP_SIDES.format(**columns), [up_to])
+        for row in cursor:
+            lower, upper = StoredBlock(*row[: len(row) // 2]), StoredBlock(*row[len(row) // 2 :])
+            if wrong := cannot_follow(lower, upper):
+                gap = f"the two sides of the gap {lower.height + 1} to {upper.height - 1} are not of one chain"
+                conflicts.append(ChainBreak(upper.height, f"{gap}: {wrong}"))
+    return conflicts
+
+
+def end_accepted_gaps() -> list[Span]:
+    """Remove, in the caller's database transaction, the accepted gaps whose heights are all complete now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM accepted_gaps AS gap USING chain"
+            " WHERE int8range(gap.first_height, gap.last_height, '[]') <@ chain.coverage"
+            " RETURNING gap.first_height, gap.last_height"
+        )
+        return [Span(*row) for row in cursor.fetchall()]
+
+
+def set_first_height(height: int, *, proven: bool) -> None:
+    """Record the height of the chain's first block after genesis; see `Chain.first_height`.
+
+    Heights that counted as absent before and do not any more begin a generation.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE chain SET generation = generation + coalesce((first_height > %(height)s)::int, 0),"
+            " first_height = %(height)s, first_height_proven = %(proven)s"
+            " WHERE (first_height, first_height_proven) IS DISTINCT FROM (%(height)s, %(proven)s)",
+            {"height": height, "proven": proven},
+        )
+
+
+def report_conflict(text: str, height: int | None = None, *, stored: bool = False) -> None:
+    """Write which contradiction keeps the index from going on, "" when there is none.
+
+    `height`: of the upper one of two blocks that do not link. `stored`: both are stored, so that nothing from there on
+    can be answered from.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE chain SET conflict_height = %(height)s, conflict = %(text)s, conflict_stored = %(stored)s"
+            " WHERE (conflict_height, conflict, conflict_stored) IS DISTINCT FROM (%(height)s, %(text)s, %(stored)s)",
+            {"height": height, "text": storable(text), "stored": stored},
+        )

@@ -20,6 +20,7 @@ from blocks.answers import (
     TransactionAnswer,
 )
 from blocks.plan import Page, Span
+from blocks.request_budget import PATIENCE, RequestBudget
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ LONGEST_RETRY_AFTER = 3600.0
 # A single transaction is read whatever the budget for an answer says: it cannot be asked for in parts.
 LARGEST_ROW_BYTES = 256 * 1024 * 1024
 _PART_BYTES = 1 << 18
+_EMPTY_STORE = "item not found in storage"
+"""In the error of a server that has no block yet."""
 
 
 class EndpointUnavailable(Exception):
@@ -38,7 +41,14 @@ class EndpointUnavailable(Exception):
 
 
 class TooMuch(Exception):
-    """The answer would be over the server's cap, the byte budget or the time budget: ask for less."""
+    """The answer would be over the server's cap, the byte budget or the time budget: ask for less.
+
+    `partial`: the rows that came before the server's cap, None for the other reasons.
+    """
+
+    def __init__(self, reason: str, partial: answers.AnswerData | None = None) -> None:
+        super().__init__(reason)
+        self.partial = partial
 
 
 class Unreadable(Exception):
@@ -47,10 +57,23 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """Rows of an answer, and block 1 of the chain that they came from, where the server has it."""
+    """Rows of an answer, and blocks that identify the chain they came from, where the server has them.
+
+    `first`: block 1. `below` and `above`: the blocks at the heights that were asked for under these names.
+    """
 
     rows: list[BlockAnswer]
     first: BlockAnswer | None
+    below: BlockAnswer | None = None
+    above: BlockAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heights:
+    """Heights of which the server has a block, in order. `complete`: there are no others in the span."""
+
+    rows: list[int]
+    complete: bool
 
 
 @dataclass(frozen=True)
@@ -70,6 +93,8 @@ class TxIndexer:
         self._limits = limits
         self._unknown: frozenset[str] = frozenset()
         self._lock = threading.Lock()
+        # Room for the windows, for the questions about the tip, and for a witness.
+        self._budget = RequestBudget(limits.connections + 2)
         self._pool = urllib3.PoolManager(
             maxsize=limits.connections + 2,  # and room for the questions how far it is, and for a witness
             block=True,
@@ -88,7 +113,7 @@ class TxIndexer:
         try:
             height = self._ask(lambda without: query.TIP).latestBlockHeight
         except EndpointUnavailable as unavailable:
-            if "item not found in storage" in str(unavailable):  # how a server with an empty store says so
+            if _EMPTY_STORE in str(unavailable):
                 return -1
             raise
         except (TooMuch, Unreadable) as much:
@@ -97,10 +122,46 @@ class TxIndexer:
             raise EndpointUnavailable(self.url, "latestBlockHeight is null")
         return height
 
-    def blocks(self, span: Span) -> Blocks:
-        """Blocks of `span` that the server has, by height. Raises `TooMuch`, `Unreadable`, `EndpointUnavailable`."""
-        data = self._ask(lambda without: query.blocks(span.first, span.last, without))
-        return Blocks(data.getBlocks or [], data.first[0] if data.first else None)
+    def tip_and_heights(self, span: Span) -> tuple[int, list[int]]:
+        """The server's own statement of its highest height, and the heights of `span` of which it has a block.
+
+        Raises `TooMuch`, `EndpointUnavailable`.
+        """
+        try:
+            data = self._ask(lambda without: query.tip_and_heights(span.first, span.last))
+        except EndpointUnavailable as unavailable:
+            if _EMPTY_STORE in str(unavailable):
+                return -1, []
+            raise
+        except Unreadable as unreadable:
+            raise EndpointUnavailable(self.url, str(unreadable)) from None
+        if data.latestBlockHeight is None:
+            raise EndpointUnavailable(self.url, "latestBlockHeight is null")
+        return data.latestBlockHeight, [row.height for row in data.heights or []]
+
+    def heights(self, span: Span, *, descending: bool = False) -> Heights:
+        """The heights of `span` of which the server has a block, up to the server's cap (`Heights.complete`).
+
+        One request, whatever the length of the span. Raises `TooMuch` (over the time budget), `EndpointUnavailable`.
+        """
+        try:
+            data = self._ask(lambda without: query.heights(span.first, span.last, descending=descending))
+        except Unreadable as unreadable:
+            raise EndpointUnavailable(self.url, str(unreadable)) from None
+        except TooMuch as much:
+            if much.partial is None or not much.partial.heights:
+                raise
+            return Heights([row.height for row in much.partial.heights], complete=False)
+        return Heights([row.height for row in data.heights or []], complete=True)
+
+    def blocks(self, span: Span, *, below: int | None = None, above: int | None = None) -> Blocks:
+        """Blocks of `span` that the server has, by height, and those at the heights `below` and `above`.
+
+        Raises `TooMuch`, `Unreadable`, `EndpointUnavailable`.
+        """
+        data = self._ask(lambda without: query.blocks(span.first, span.last, without, below=below, above=above))
+        single = [rows[0] if rows else None for rows in (data.first, data.below, data.above)]
+        return Blocks(data.getBlocks or [], *single)
 
     def transactions(self, request: Span | Page, *, any_size: bool = False) -> list[TransactionAnswer]:
         """Transactions of a span of blocks or of a page of one block; `any_size`: however large the answer is.
@@ -137,19 +198,40 @@ class TxIndexer:
 
     def _ask_once(self, question: str, any_size: bool) -> answers.AnswerData:
         most = LARGEST_ROW_BYTES if any_size else self._limits.max_bytes
-        status, body, retry_after = self._post(json.dumps({"query": question}).encode(), most)
-        if status == 429:
-            raise EndpointUnavailable(self.url, "429, too many requests", retry_after or 1.0)
+        status, body, retry_after = self._post_within_budget(json.dumps({"query": question}).encode(), most)
         if status not in (200, 422):
             raise EndpointUnavailable(self.url, f"HTTP {status}", retry_after)
         try:
             return answers.read(body)
         except CapReached as reached:
-            raise TooMuch(str(reached)) from None
+            raise TooMuch(str(reached), reached.partial) from None
         except RowsInvalid as error:
             raise Unreadable(str(error)) from None
         except AnswerInvalid as error:
             raise EndpointUnavailable(self.url, f"HTTP {status}: {error}") from None
+
+    def _post_within_budget(self, body: bytes, most: int) -> tuple[int, bytes, float | None]:
+        """Send a request as soon as the endpoint's budget allows; one that is refused for too many is sent again."""
+        patience = time.monotonic() + PATIENCE
+        while True:
+            with self._budget.request():
+                status, content, retry_after = self._post(body, most)
+            if status == 429:
+                pause = self._budget.refused(retry_after)
+                if time.monotonic() + pause > patience:
+                    raise EndpointUnavailable(self.url, "429, too many requests", pause)
+                logger.info(
+                    "Endpoint limits requests url=%s pause_seconds=%.1f requests_at_once=%d",
+                    self.url,
+                    pause,
+                    self._budget.allowed,
+                )
+                continue
+            if status == 503:  # how some proxies refuse for too many, and others for a server that is away
+                self._budget.refused(retry_after)
+            elif status == 200:
+                self._budget.answered()
+            return status, content, retry_after
 
     def _post(self, body: bytes, most: int) -> tuple[int, bytes, float | None]:
         deadline = time.monotonic() + self._limits.timeout

@@ -1,7 +1,9 @@
 """Is a window whole, and of this chain? Pure checks over what an endpoint answered; nothing is believed unchecked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
 from typing import Protocol
 
 from blocks.answers import BlockAnswer, TransactionAnswer
@@ -15,56 +17,104 @@ class WrongChain(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StoredBlock:
-    """What links a stored block to its neighbours."""
+    """What links a stored block to its neighbours. `time`: None where the source gave none that makes sense."""
 
     height: int
     hash: str
     last_block_hash: str
     num_txs: int
     total_txs: int
+    time: datetime | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, block: BlockAnswer) -> "StoredBlock":
         """A fetched block as it will stand in the database."""
-        return cls(block.height, storable(block.hash), storable(block.last_block_hash), block.num_txs, block.total_txs)
+        try:
+            time = block.stored_time()
+        except (ValueError, OverflowError):
+            time = None
+        return cls(
+            block.height, storable(block.hash), storable(block.last_block_hash), block.num_txs, block.total_txs, time
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChainBreak:
+    """Two blocks of one source, both whole, that do not link: from `height` on it serves another chain than below.
+
+    `isolated`: the upper one links to the block above it as little, so that it may be alone in being wrong.
+    """
+
+    height: int
+    reason: str
+    isolated: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A window after the checks: complete heights with their rows, in order, and what is wrong with the others."""
+    """A window after the checks: complete heights with their rows, in order, and what is wrong with the others.
+
+    From the height of `chain_break` on, nothing is complete and nothing is known to be wrong.
+    """
 
     blocks: list[BlockAnswer]
     transactions: list[TransactionAnswer]
     incomplete: dict[int, str]
+    chain_break: ChainBreak | None = None
+
+    def below(self, chain_break: ChainBreak) -> "Checked":
+        """The same window without everything from a break on."""
+        return Checked(
+            [block for block in self.blocks if block.height < chain_break.height],
+            [row for row in self.transactions if row.block_height < chain_break.height],
+            {height: reason for height, reason in self.incomplete.items() if height < chain_break.height},
+            chain_break,
+        )
 
 
 def check_window(
     span: Span,
     blocks: Sequence[BlockAnswer],
     transactions: Sequence[TransactionAnswer],
-    disputed: Mapping[int, str] | None = None,
+    *,
+    disputed: Mapping[int, str] = MappingProxyType({}),
+    unreadable: Mapping[int, str] = MappingProxyType({}),
+    neighbours: Sequence[BlockAnswer] = (),
 ) -> Checked:
-    """Sort a window's rows into complete heights and incomplete ones; `disputed` heights, with the reason, are not.
+    """Sort a window's rows into complete heights and incomplete ones.
 
     A height is complete when its block is there once, its time is a time, its transactions are exactly those with index
-    0 to `num_txs` − 1, and it agrees with its neighbours in the window: hash link and running total.
+    0 to `num_txs` − 1, and it agrees with its neighbours in the window: hash link and running total. Where two heights
+    that are whole do not agree, the window ends below the upper one (`Checked.chain_break`).
+
+    `disputed` and `unreadable`: heights that are incomplete for these reasons. `neighbours`: blocks of the same source
+    beside the window, which were whole before.
     """
     by_height: dict[int, list[TransactionAnswer]] = {}
     for transaction in transactions:
         by_height.setdefault(transaction.block_height, []).append(transaction)
-    found: dict[int, BlockAnswer] = {}
-    incomplete: dict[int, str] = dict(disputed or {})
+    incomplete: dict[int, str] = {height: reason for height, reason in unreadable.items() if span.holds(height)}
+    found: dict[int, BlockAnswer] = {block.height: block for block in neighbours if not span.holds(block.height)}
     for block in blocks:
         if block.height in found and found[block.height] != block:
-            incomplete[block.height] = "two different blocks in one answer"
+            incomplete.setdefault(block.height, "two different blocks in one answer")
         found[block.height] = block
     for height in range(span.first, span.last + 1):
-        wrong = _wrong(found.get(height), by_height.get(height, [])) or _wrong_link(found, height)
-        if wrong:
+        if wrong := _wrong(found.get(height), by_height.get(height, [])):
             incomplete.setdefault(height, wrong)
+    chain_break = None
+    unlinked: dict[int, str] = {}
+    for height in range(span.first, span.last + 2):
+        if wrong := _wrong_link(found, height):
+            if chain_break is None and height not in incomplete and height - 1 not in incomplete:
+                chain_break = break_between(found[height - 1], found[height])
+            if span.holds(height):
+                unlinked[height] = wrong
+    incomplete = {**unlinked, **incomplete, **{height: why for height, why in disputed.items() if span.holds(height)}}
     complete = [found[h] for h in range(span.first, span.last + 1) if h not in incomplete]
     rows = [t for block in complete for t in sorted(by_height.get(block.height, ()), key=lambda t: t.index)]
-    return Checked(complete, rows, incomplete)
+    checked = Checked(complete, rows, incomplete)
+    return checked if chain_break is None else checked.below(chain_break)
 
 
 def _wrong(block: BlockAnswer | None, transactions: Sequence[TransactionAnswer]) -> str | None:
@@ -112,6 +162,36 @@ def wrong_link(before: Linked, block: Linked) -> str | None:
         return f"it follows {block.last_block_hash!r}, and block {before.height} is {expected_hash!r}"
     if block.total_txs != expected_total + block.num_txs:
         return f"total_txs is {block.total_txs}, and {expected_total} + {block.num_txs} was expected"
+    return None
+
+
+def break_between(before: Linked, block: Linked) -> ChainBreak:
+    """The break between two neighbours that do not link."""
+    return ChainBreak(block.height, f"block {block.height} ({block.hash!r}) does not link: {wrong_link(before, block)}")
+
+
+def cannot_follow(lower: StoredBlock, upper: StoredBlock) -> str | None:
+    """Why `upper` cannot be above `lower` on one chain, heights apart; None when it can.
+
+    Totals never fall and count all transactions in between, times never go back. Genesis is in neither: its time may be
+    any, and its transactions are not in the running total.
+    """
+    if lower.height == 0:
+        return None
+    if upper.height == lower.height + 1:
+        return wrong_link(lower, upper)
+    if not upper.last_block_hash:
+        return f"block {upper.height} has no predecessor, and block {lower.height} is {lower.hash!r}"
+    if upper.total_txs - upper.num_txs < lower.total_txs:
+        return (
+            f"total_txs is {upper.total_txs} at block {upper.height} ({upper.hash!r}) with its {upper.num_txs}, and "
+            f"{lower.total_txs} at block {lower.height} ({lower.hash!r})"
+        )
+    if lower.time is not None and upper.time is not None and upper.time < lower.time:
+        return (
+            f"block {upper.height} ({upper.hash!r}) is of {upper.time:%Y-%m-%dT%H:%M:%SZ}, before block {lower.height} "
+            f"({lower.hash!r}) of {lower.time:%Y-%m-%dT%H:%M:%SZ}"
+        )
     return None
 
 

@@ -1,7 +1,7 @@
 """Storing checked windows: complete heights and what hangs on them, each window in one database transaction."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from django.db import DataError, Error, IntegrityError, OperationalError, transaction
 
@@ -9,9 +9,9 @@ from blocks import store
 from blocks.answers import BlockAnswer, TransactionAnswer
 from blocks.fetch import Window
 from blocks.models import Chain
-from blocks.plan import spans_of
+from blocks.plan import Span, spans_of
 from blocks.storable import storable
-from blocks.verify import StoredBlock, WrongChain, check_chain, wrong_link
+from blocks.verify import ChainBreak, StoredBlock, WrongChain, cannot_follow, check_chain, check_stored
 
 Record = Callable[[str, Sequence[TransactionAnswer]], None]
 """Told, inside the storing database transaction, the chain id and the transactions of complete heights, in order."""
@@ -19,64 +19,80 @@ Record = Callable[[str, Sequence[TransactionAnswer]], None]
 
 @dataclass
 class Written:
-    """What a window came to: heights stored, the coverage after it, and heights that the database refused, with why."""
+    """What a window came to: heights stored, the coverage after it, and heights that the database refused, with why.
 
-    blocks: int
-    transactions: int
-    coverage: list[tuple[int, int]] | None
-    refused: dict[int, str]
+    `chain_break`: where the source serves two chains; nothing is stored from its height on. `healed`: accepted gaps
+    that are complete now.
+    """
+
+    blocks: int = 0
+    transactions: int = 0
+    coverage: list[tuple[int, int]] | None = None
+    refused: dict[int, str] = field(default_factory=dict)
+    chain_break: ChainBreak | None = None
+    healed: list[Span] = field(default_factory=list)
 
 
-class Writer:
-    """Writes windows of one chain."""
+def write_window(chain: Chain, record: Record, window: Window) -> Written:
+    """Store a window's complete heights; where the database refuses a row, all heights but that row's.
 
-    def __init__(self, chain: Chain, record: Record) -> None:
-        self._chain = chain
-        self._record = record
+    The source proves first that it serves the stored chain: by block 1, and by the stored blocks around the window.
+    Raises `WrongChain` when it does not, or when a block cannot belong above or below what is stored; nothing is stored
+    then.
+    """
+    checked = window.checked
+    # Block 1 came with the rows: an address that changed its chain meanwhile gives itself away.
+    for block in checked.blocks if window.first is None else (window.first, *checked.blocks):
+        check_chain(block, chain.chain_id, chain.first_block_hash)
+    stored = store.stored_blocks([block.height for block in window.edges])
+    for block in window.edges:
+        if block.height in stored:
+            check_stored(block, stored[block.height])
+    chain_break = check_neighbours(checked.blocks, {block.height: block for block in window.edges})
+    if chain_break is not None:
+        checked = checked.below(chain_break)
+    written = Written(chain_break=checked.chain_break)
+    _insert(chain, record, checked.blocks, checked.transactions, written)
+    return written
 
-    def write(self, window: Window) -> Written:
-        """Store the window's complete heights; where the database refuses a row, all heights but that row's.
 
-        Raises `WrongChain` when a block is not of, or does not link to, the stored chain; nothing is stored then.
-        """
-        blocks = window.checked.blocks
-        # Block 1 came with the rows: an address that changed its chain meanwhile gives itself away.
-        for block in blocks if window.first is None else (window.first, *blocks):
-            check_chain(block, self._chain.chain_id, self._chain.first_block_hash)
-        _check_edges(blocks)
-        written = Written(0, 0, None, {})
-        self._insert(blocks, window.checked.transactions, written)
-        return written
-
-    def _insert(
-        self, blocks: Sequence[BlockAnswer], transactions: Sequence[TransactionAnswer], written: Written
-    ) -> None:
-        if not blocks:
+def _insert(
+    chain: Chain,
+    record: Record,
+    blocks: Sequence[BlockAnswer],
+    transactions: Sequence[TransactionAnswer],
+    written: Written,
+) -> None:
+    if not blocks:
+        return
+    first_hash = next((storable(block.hash) for block in blocks if block.height == 1), None)
+    try:
+        with transaction.atomic(durable=True):
+            store.insert_window(blocks, transactions)
+            record(chain.chain_id, transactions)
+            written.coverage = store.cover(spans_of([block.height for block in blocks]), first_hash)
+            healed = store.end_accepted_gaps()
+    except (DataError, IntegrityError, OperationalError) as error:
+        if not _is_about_a_row(error):
+            raise
+        if len(blocks) == 1:
+            written.refused[blocks[0].height] = f"the database refuses it: {str(error).strip():.200}"
             return
-        first_hash = next((storable(block.hash) for block in blocks if block.height == 1), None)
-        try:
-            with transaction.atomic(durable=True):
-                store.insert_window(blocks, transactions)
-                self._record(self._chain.chain_id, transactions)
-                written.coverage = store.cover(spans_of([block.height for block in blocks]), first_hash)
-        except (DataError, IntegrityError, OperationalError) as error:
-            if not _is_about_a_row(error):
-                raise
-            if len(blocks) == 1:
-                written.refused[blocks[0].height] = f"the database refuses it: {str(error).strip():.200}"
-                return
-            middle = blocks[len(blocks) // 2].height
-            for low in (True, False):
-                self._insert(
-                    [block for block in blocks if (block.height < middle) is low],
-                    [transaction for transaction in transactions if (transaction.block_height < middle) is low],
-                    written,
-                )
-            return
-        if first_hash is not None:
-            self._chain.first_block_hash = first_hash
-        written.blocks += len(blocks)
-        written.transactions += len(transactions)
+        middle = blocks[len(blocks) // 2].height
+        for low in (True, False):
+            _insert(
+                chain,
+                record,
+                [block for block in blocks if (block.height < middle) is low],
+                [transaction for transaction in transactions if (transaction.block_height < middle) is low],
+                written,
+            )
+        return
+    if first_hash is not None:
+        chain.first_block_hash = first_hash
+    written.blocks += len(blocks)
+    written.transactions += len(transactions)
+    written.healed += healed
 
 
 def _is_about_a_row(error: Error) -> bool:
@@ -88,17 +104,21 @@ def _is_about_a_row(error: Error) -> bool:
     return state.startswith("54")
 
 
-def _check_edges(blocks: Sequence[BlockAnswer]) -> None:
-    """Compare blocks with their stored neighbours, so that windows of two chains never stand side by side."""
-    heights = {block.height for block in blocks}
-    stored = store.stored_blocks([edge for h in heights for edge in (h - 1, h + 1) if edge not in heights])
-    if not stored:
-        return
-    for block in blocks:
-        own = StoredBlock.of(block)
-        before, after = stored.get(block.height - 1), stored.get(block.height + 1)
-        wrong = before and wrong_link(before, own)
-        if not wrong and after:
-            wrong = wrong_link(own, after)
-        if wrong:
-            raise WrongChain(f"block {block.height} does not link to what is stored: {wrong}")
+def check_neighbours(blocks: Sequence[BlockAnswer], edges: Mapping[int, BlockAnswer]) -> ChainBreak | None:
+    """Compare blocks with what is stored around them, so that two chains never stand side by side.
+
+    Returns the break where a neighbour does not link although the source has that very neighbour (`edges`, its blocks
+    by height): then it is the source that serves two chains. Raises `WrongChain` for any other contradiction.
+    """
+    own = {block.height: StoredBlock.of(block) for block in blocks}
+    for part in spans_of(sorted(own)):
+        below, above = store.stored_neighbours(part)
+        for lower, upper, neighbour in ((below, own[part.first], below), (own[part.last], above, above)):
+            if lower is None or upper is None or neighbour is None or neighbour.height in own:
+                continue
+            if wrong := cannot_follow(lower, upper):
+                reason = f"block {upper.height} does not link to what is stored: {wrong}"
+                if neighbour.height in edges:
+                    return ChainBreak(upper.height, reason)
+                raise WrongChain(reason)
+    return None

@@ -40,7 +40,7 @@ def store_window(blocks: Sequence[BlockAnswer], transactions: Sequence[Transacti
     wiring.record_events(chain.chain_id, transactions)
     first_block_hash = next((block.hash for block in blocks if block.height == 1), None)
     store.cover([Span(blocks[0].height, blocks[-1].height)], first_block_hash)
-    store.see_tip(blocks[-1].height)
+    store.see_tip(blocks[-1].height, level=True)
 
 
 def apply_pending() -> None:

@@ -69,7 +69,11 @@ class Sync:
 
     def gaps(self) -> dict[int, str]:
         """Incomplete heights and why, as the synchronizer would tell."""
-        return self.synchronizer._retries.reasons()
+        return {
+            height: each.reason
+            for each in self.synchronizer._retries.all()
+            for height in range(each.span.first, each.span.last + 1)
+        }
 
     @property
     def alive(self) -> bool:

@@ -251,7 +251,7 @@ def test_a_chain_once_adopted_stays(short: Recording) -> None:
 def test_the_tip_is_remembered_with_its_time(short: Recording) -> None:
     store.adopt_chain(answers_of(short, 0, 0)[0][0], 0)
     assert Chain.objects.get().tip_seen_at is None
-    store.see_tip(2**62)
+    store.see_tip(2**62, level=True)
     chain = Chain.objects.get()
     assert chain.tip == 2**62
     assert chain.tip_seen_at is not None

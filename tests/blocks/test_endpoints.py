@@ -37,8 +37,8 @@ def test_a_block_that_two_endpoints_tell_differently_is_stored_from_neither(
     with ReplaySource(recording) as one, ReplaySource(changed(recording, 205)) as other:
         with Sync(one.url, other.url) as running:
             wait_until(lambda: 205 in running.gaps() and coverage() == [(0, 204)])
-            wait_until(lambda: any("height=205" in line for line in caplog.messages))
-        said = next(line for line in caplog.messages if "height=205" in line)
+            wait_until(lambda: any("from=205 to=205" in line for line in caplog.messages))
+        said = next(line for line in caplog.messages if "from=205 to=205" in line)
         assert recording.blocks[205]["hash"] in said
         assert "AAAAAAAAAAA" in said
         assert one.url in said

@@ -149,7 +149,7 @@ def test_resync_of_an_untouched_range_differs_in_nothing(recording: Recording, s
 def test_missing_genesis_is_a_gap_said_with_the_way_out(recording: Recording, caplog: pytest.LogCaptureFixture) -> None:
     with ReplaySource(recording, faults=Faults(missing_blocks={0})) as source, Sync(source.url):
         wait_until(lambda: IncompleteRange.objects.filter(first_height=0).exists())
-    lines = [line for line in caplog.messages if "height=0" in line]
+    lines = [line for line in caplog.messages if "from=0 to=0" in line]
     assert len(lines) == 1
     assert "gaps accept 0 0" in lines[0]
     assert Chain.objects.get().coverage == [(1, 205)]

@@ -1,7 +1,6 @@
 """The text of questions, and text that PostgreSQL can hold."""
 
 import json
-import time
 
 import pytest
 from django.db import connection
@@ -9,11 +8,9 @@ from graphql import parse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks import query, retries
+from blocks import query
 from blocks.fields import HeightRangesField, RawJSONField, height_ranges
 from blocks.models import Chain, Transaction
-from blocks.plan import Span
-from blocks.retries import Retries
 from blocks.storable import is_storable, storable
 
 # Questions
@@ -151,39 +148,3 @@ def test_json_comes_back_to_the_letter(value: object) -> None:
 def test_columns_have_the_types_of_postgresql() -> None:
     assert HeightRangesField().db_type(connection) == "int8multirange"
     assert RawJSONField().db_type(connection) == "json"
-
-
-# Retries
-
-
-def test_a_height_is_asked_for_later_and_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [1000.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    of = Retries()
-    pauses = []
-    for _ in range(40):
-        of.fail(7, "no block")
-        pauses.append(of.next_due() - now[0])
-        assert of.waiting() == [7]
-        now[0] = of.next_due() + 0.001
-        assert of.waiting() == []
-    assert pauses[0] == pytest.approx(retries.FIRST_PAUSE)
-    assert pauses[-1] == pytest.approx(retries.LONGEST_PAUSE)
-    assert pauses == sorted(pauses)
-
-
-def test_a_height_that_came_is_forgotten() -> None:
-    of = Retries()
-    of.fail(7, "no block")
-    of.fail(9, "two transactions too few")
-    of.fail(9, "one transaction too few")
-    assert of.reasons() == {7: "no block", 9: "one transaction too few"}
-    assert (of.attempts(Span(0, 8)), of.attempts(Span(0, 9)), of.attempts(Span(10, 20))) == (1, 2, 0)
-    of.succeed(range(8, 20))
-    assert of.reasons() == {7: "no block"}
-    of.succeed([7])
-    assert of.reasons() == {}
-    assert of.waiting() == []
-    assert of.next_due() == float("inf")
-    of.fail(7, "again")
-    assert of.attempts(Span(7, 7)) == 1

@@ -1,5 +1,7 @@
 """A window is whole, or it is known which of its heights are not and why."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from blocks.answers import BlockAnswer, TransactionAnswer
 from blocks.plan import Span
-from blocks.verify import WrongChain, check_chain, check_window
+from blocks.verify import StoredBlock, WrongChain, cannot_follow, check_chain, check_window
 from tests.blocks.making import block, chain, transaction
 
 WINDOW = Span(3, 7)
@@ -38,10 +40,6 @@ def change(**fields: Any) -> Any:
         (5, {"num_txs": 2, "total_txs": 9}, {5, 6}, "says 2 transactions, the answer has 1"),
         (5, {"num_txs": 0}, {5}, "says 0 transactions, the answer has 1"),
         (4, {"num_txs": 1}, {4}, "says 1 transactions, the answer has 0"),
-        (5, {"hash": "other"}, {6}, "follows"),
-        (5, {"last_block_hash": "other"}, {5}, "follows"),
-        (5, {"total_txs": 99}, {5, 6}, "total_txs"),
-        (3, {"total_txs": 99}, {4}, "total_txs"),
         (5, {"time": "soon"}, {5}, "time"),
         (5, {"time": ""}, {5}, "time"),
         (5, {"time": "2026-13-01T00:00:00Z"}, {5}, "time"),
@@ -59,6 +57,76 @@ def test_a_block_that_is_wrong_keeps_itself_and_no_more_than_its_neighbour_out(
     assert why in checked.incomplete[min(incomplete)]
     assert [b.height for b in checked.blocks] == [h for h in range(3, 8) if h not in incomplete]
     assert not {t.block_height for t in checked.transactions} & incomplete
+
+
+@pytest.mark.parametrize(
+    ("height", "fields", "breaks_at", "why"),
+    [
+        (5, {"hash": "other"}, 6, "follows"),
+        (5, {"last_block_hash": "other"}, 5, "follows"),
+        (5, {"total_txs": 99}, 5, "total_txs"),
+        (3, {"total_txs": 99}, 4, "total_txs"),
+        (3, {"last_block_hash": "other"}, None, ""),
+    ],
+)
+def test_whole_neighbours_that_do_not_link_end_the_window_below_the_upper_one(
+    height: int, fields: dict[str, Any], breaks_at: int | None, why: str
+) -> None:
+    blocks, transactions = window()
+    blocks = [block(b, **fields) if b.height == height else b for b in blocks]
+    checked = check_window(WINDOW, blocks, transactions)
+    assert not checked.incomplete
+    assert [b.height for b in checked.blocks] == [h for h in range(3, 8) if breaks_at is None or h < breaks_at]
+    assert max(t.block_height for t in checked.transactions) < (breaks_at or 8)
+    if breaks_at is None:
+        assert checked.chain_break is None
+    else:
+        assert checked.chain_break is not None
+        assert checked.chain_break.height == breaks_at
+        assert why in checked.chain_break.reason
+
+
+def test_a_neighbour_of_the_window_that_does_not_link_is_a_break_at_its_edge() -> None:
+    blocks, transactions = window()
+    every, _ = chain(COUNTS)
+    below, above = every[2], every[8]
+    assert check_window(WINDOW, blocks, transactions, neighbours=[below, above]).chain_break is None
+    low = check_window(WINDOW, blocks, transactions, neighbours=[block(below, hash="other"), above])
+    assert (low.blocks, low.chain_break and low.chain_break.height) == ([], 3)
+    high = check_window(WINDOW, blocks, transactions, neighbours=[below, block(above, last_block_hash="other")])
+    assert (high.blocks, high.chain_break and high.chain_break.height) == (blocks, 8)
+
+
+def test_a_dispute_does_not_hide_a_break() -> None:
+    blocks, transactions = window()
+    blocks = [block(b, last_block_hash="other") if b.height == 5 else b for b in blocks]
+    disputed = dict.fromkeys(range(5, 8), "two endpoints disagree")
+    checked = check_window(WINDOW, blocks, transactions, disputed=disputed)
+    assert checked.chain_break is not None
+    assert checked.chain_break.height == 5
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({}, None),
+        ({"total_txs": 2, "num_txs": 1}, "total_txs"),
+        ({"total_txs": 3, "num_txs": 1}, "total_txs"),
+        ({"time": datetime(2020, 1, 1, tzinfo=UTC)}, "before block 10"),
+        ({"last_block_hash": ""}, "no predecessor"),
+        ({"height": 11, "last_block_hash": "other"}, "follows"),
+    ],
+)
+def test_what_cannot_be_above_a_stored_block_is_told(fields: dict[str, Any], why: str | None) -> None:
+    lower = StoredBlock(10, "ten", "nine", 2, 3, datetime(2026, 1, 1, tzinfo=UTC))
+    upper = StoredBlock(20, "twenty", "nineteen", 1, 4, datetime(2026, 1, 1, tzinfo=UTC))
+    reason = cannot_follow(lower, replace(upper, **fields))
+    assert (reason is None) if why is None else (why in str(reason))
+
+
+def test_anything_may_be_above_genesis_whose_time_may_be_any() -> None:
+    genesis = StoredBlock(0, "", "", 60, 60, datetime(9999, 1, 1, tzinfo=UTC))
+    assert cannot_follow(genesis, StoredBlock(20, "h", "", 1, 1, datetime(2026, 1, 1, tzinfo=UTC))) is None
 
 
 def test_a_block_that_is_not_there_is_incomplete() -> None:
@@ -127,7 +195,9 @@ def test_genesis_has_no_hash_and_is_not_in_the_running_total() -> None:
     assert (blocks[0].hash, blocks[1].last_block_hash) == ("", "")
     assert not check_window(Span(0, 2), blocks, transactions).incomplete
     wrong = [blocks[0], block(blocks[1], total_txs=63), block(blocks[2], total_txs=66)]
-    assert set(check_window(Span(0, 2), wrong, transactions).incomplete) == {1}
+    checked = check_window(Span(0, 2), wrong, transactions)
+    assert checked.chain_break is not None
+    assert checked.chain_break.height == 1
 
 
 @given(st.dictionaries(st.integers(0, 30), st.integers(0, 4), max_size=12), st.data())

@@ -1,0 +1,183 @@
+"""Two chains under one name: nothing of the second is stored, and what was is named, not answered from, or dropped."""
+
+import logging
+
+import pytest
+from django.db import connection
+
+from blocks import chain_breaks, endpoints, synchronizer
+from blocks.models import AcceptedGap, Block, Chain, EndpointState, Transaction
+from replay.recording import Recording
+from replay.server import ReplaySource
+from tests.blocks.chains import forked, reset_at
+from tests.blocks.making import block, chain
+from tests.blocks.syncing import Sync, assert_holds, coverage, covered, stored_heights, sync, wait_until, whole
+
+pytestmark = [pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoints, "FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(synchronizer, "REPORT_SECONDS", 0.05)
+
+
+def drop(height: int) -> None:
+    """What the product does with balances beside, for blocks alone."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE chain SET coverage = coverage - int8multirange(int8range(%s, NULL))", [height])
+    Block.objects.filter(height__gte=height).delete()
+    Transaction.objects.filter(block_height__gte=height).delete()
+
+
+def dropping(running: Sync) -> Sync:
+    running.synchronizer.drop = drop
+    return running
+
+
+def conflict() -> str:
+    return Chain.objects.values_list("conflict", flat=True).first() or ""
+
+
+@pytest.mark.parametrize(("window", "connections"), [(1000, 2), (7, 4), (1, 1)])
+@pytest.mark.parametrize("at", [1 + 1, 40, 204])
+def test_nothing_is_stored_from_where_a_source_changes_its_chain(
+    test5: Recording, at: int, window: int, connections: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    reset = reset_at(test5, at)
+    with (
+        caplog.at_level(logging.INFO),
+        ReplaySource(reset) as source,
+        dropping(Sync(source.url, window_blocks=window, connections=connections)),
+    ):
+        wait_until(conflict, what=lambda: f"{coverage()}")
+        wait_until(lambda: coverage() == [(0, at - 1)])
+        chain = Chain.objects.get()
+    assert_holds(test5, 0, at - 1)
+    assert (chain.conflict_height, chain.conflict_stored) == (at, False)
+    for part in (reset.blocks[at]["last_block_hash"], test5.blocks[at - 1]["hash"], f"block {at}"):
+        assert part in chain.conflict
+    assert len([line for line in caplog.messages if "serves two chains" in line]) <= 2
+    assert "docs/operations.md" in EndpointState.objects.get().trouble
+
+
+def test_live_blocks_of_the_other_chain_do_not_stay(test5: Recording) -> None:
+    """What came live was stored above the hole, before the backfill came to the break."""
+    with (
+        ReplaySource(reset_at(test5, 40), start=190) as source,
+        dropping(Sync(source.url, window_blocks=2, connections=1)),
+    ):
+        wait_until(lambda: len(stored_heights()) > 2)
+        source.advance(5)
+        wait_until(lambda: covered(194))
+        assert not covered(39), "the backfill was over before: the test shows nothing"
+        wait_until(lambda: coverage() == [(0, 39)], what=lambda: f"{coverage()}")
+        source.advance(5)
+        wait_until(conflict)
+        assert coverage() == [(0, 39)]
+    assert_holds(test5, 0, 39)
+
+
+def test_a_sound_second_endpoint_goes_on(test5: Recording) -> None:
+    with (
+        ReplaySource(reset_at(test5, 40)) as reset,
+        ReplaySource(test5) as sound,
+        dropping(Sync(reset.url, sound.url, window_blocks=10, connections=3)),
+    ):
+        wait_until(lambda: whole(205), what=lambda: f"{coverage()}")
+        wait_until(lambda: not conflict())
+    assert_holds(test5)
+
+
+def test_the_chain_of_most_endpoints_is_adopted(test5: Recording) -> None:
+    other = forked(test5, 1)
+    with (
+        ReplaySource(other) as alone,
+        ReplaySource(test5) as one,
+        ReplaySource(test5) as two,
+        Sync(alone.url, one.url, two.url),
+    ):
+        wait_until(lambda: whole(205))
+    assert_holds(test5)
+
+
+def test_a_fork_that_shares_block_1_is_never_stored_beside_the_chain(test5: Recording) -> None:
+    """For a while, in the middle of a backfill, the address leads to a fork."""
+    with ReplaySource(test5, start=200) as source, Sync(source.url, window_blocks=2, connections=3) as running:
+        wait_until(lambda: covered(9))
+        source.faults.other_chain = forked(test5, 5)
+        asked = len(source.requests)
+        wait_until(lambda: len(source.requests) > asked + 6)
+        source.faults.other_chain = False
+        source.advance(6)
+        wait_until(lambda: whole(205), what=lambda: f"{coverage()}")
+        assert running.alive
+        wait_until(lambda: not conflict())
+    assert_holds(test5)
+
+
+def test_a_source_that_serves_one_chain_again_is_used_again(test5: Recording, caplog: pytest.LogCaptureFixture) -> None:
+    with ReplaySource(test5) as source:
+        source.faults.other_chain = reset_at(test5, 40)
+        with caplog.at_level(logging.INFO), dropping(Sync(source.url, window_blocks=1000)):
+            wait_until(conflict)
+            source.faults.other_chain = False
+            wait_until(lambda: whole(205))
+            wait_until(lambda: not conflict())
+    assert "serves one chain again" in caplog.text
+    assert_holds(test5)
+
+
+def test_blocks_that_cannot_be_above_what_is_stored_are_refused(test5: Recording) -> None:
+    """Above a hole there is no link to compare; totals and times still tell."""
+    low = [block | {"total_txs": block["num_txs"]} if block["height"] > 150 else block for block in test5.blocks]
+    with ReplaySource(test5, start=100) as source:
+        sync(source.url)
+    faulty = Recording.from_rows(low, test5.transactions)
+    with ReplaySource(faulty) as source, Sync(source.url, start_height=0, window_blocks=20):
+        wait_until(conflict)
+    assert max(stored_heights()) <= 150
+
+
+def test_an_accepted_gap_between_two_chains_is_a_conflict_of_what_is_stored(test5: Recording) -> None:
+    """A database that was filled by a version that did not compare: the gap is asked for again, and tells."""
+    reset = reset_at(test5, 40)
+    with ReplaySource(test5, start=40) as source:
+        sync(source.url)
+    with ReplaySource(reset) as source:
+        _store_above(source.url, 41)
+    AcceptedGap.objects.create(first_height=40, last_height=40, reason="it never came")
+    with pytest.MonkeyPatch.context() as patch, ReplaySource(reset) as source:
+        patch.setattr(synchronizer, "RECHECK_SECONDS", 0.1)
+        with Sync(source.url):
+            wait_until(lambda: Chain.objects.get().conflict_stored, what=conflict)
+            assert Chain.objects.get().conflict_height == 41
+    assert 40 not in stored_heights()
+
+
+def _store_above(url: str, first: int) -> None:
+    """Store heights from `first` on as if nothing had been compared with what is below."""
+    covered_before = coverage()
+    Chain.objects.update(coverage=[])
+    sync(url, start_height=first)
+    Chain.objects.update(coverage=[*covered_before, *coverage()], start_height=0)
+
+
+@pytest.mark.parametrize(
+    ("identities", "chain_id", "expected"),
+    [
+        ([], "", None),
+        ([("a", "x")], "", ("a", "x")),
+        ([("a", "x"), ("a", "y"), ("a", "y")], "", ("a", "y")),
+        ([("a", "x"), ("a", "y")], "", ("a", "x")),
+        ([("b", "x"), ("b", "x"), ("a", "y")], "a", ("a", "y")),
+        ([("b", "x")], "a", None),
+    ],
+)
+def test_the_majority_decides_which_chain_is_adopted(
+    identities: list[tuple[str, str]], chain_id: str, expected: tuple[str, str] | None
+) -> None:
+    (_, first), _ = chain({0: 0, 1: 0})
+    shown = [[block(first, chain_id=name, hash=value)] for name, value in identities]
+    adopted = chain_breaks.majority(shown, chain_id)
+    assert (None if adopted is None else (adopted.chain_id, adopted.hash)) == expected
