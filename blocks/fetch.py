@@ -21,8 +21,8 @@ class Window:
     """A window as fetched and checked; `source` is the endpoint's address, `first` block 1 of the chain it serves.
 
     `blocks`: as they came. `edges`: its blocks at the heights that were to be compared with what is stored. `failure`:
-    why it ends early; its `span` is then what was read before. `absent`: the missing heights at its end, which may go on
-    beyond it.
+    why it ends early; its `span` is then what was read before. `absent`: the missing heights at its end, and those that
+    follow them.
     """
 
     span: Span
