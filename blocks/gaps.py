@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
+from blocks import store
 from blocks.fields import height_ranges
 from blocks.models import AcceptedGap, Chain, IncompleteRange
-from blocks.plan import Span, missing_spans, spans_of, union
+from blocks.plan import NO_END, Span, missing_spans, spans_of, union
 from blocks.store import begin_generation, read_coverage, read_known_heights
+from blocks.verify import ChainBreak, cannot_follow
 
 BATCH_HEIGHTS = 100_000
 
@@ -128,6 +130,13 @@ def find_faults() -> Iterator[Fault]:
                     if reason == _UNLINKED:
                         yield Fault(height - 1, "the block after it does not follow it")
                     yield Fault(height, reason)
+    for conflict in side_conflicts():
+        yield Fault(conflict.height, conflict.reason)
+
+
+def side_conflicts() -> list[ChainBreak]:
+    """The gaps, accepted or not, whose two sides cannot be of one chain: by totals, times and predecessors."""
+    return store.side_conflicts(NO_END)
 
 
 def uncover(heights: list[int]) -> None:
@@ -148,6 +157,11 @@ def accept(span: Span, reason: str) -> AcceptedGap:
     covered, accepted = read_coverage()
     if missing_spans(span.first, span.last, union(covered, accepted)) != [span]:
         raise ValueError(f"heights {span.first} to {span.last} are not all missing: see manage.py gaps list")
+    if chain.conflict_height is not None and span.first <= chain.conflict_height <= span.last + 1:
+        raise ValueError(f'{chain.conflict}: two chains are no gap, see docs/operations.md, "The chain was reset"')
+    below, above = store.stored_neighbours(span)
+    if below is not None and above is not None and (wrong := cannot_follow(below, above)):
+        raise ValueError(f'its two sides are not of one chain: {wrong}; see docs/operations.md, "The chain was reset"')
     if span.last > chain.tip:
         raise ValueError(f"height {span.last} is above the tip {chain.tip}: it is not missing, it has not come yet")
     with transaction.atomic():

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -54,7 +54,7 @@ def test_several_connections_behind_a_limit_store_everything(
 
 
 @pytest.fixture
-def budget() -> Iterator[RequestBudget]:
+def budget() -> RequestBudget:
     return RequestBudget(8)
 
 
