@@ -1,15 +1,11 @@
 """The Block Synchronizer: one loop over "what is missing below the tip", for backfill and live alike."""
 
 import logging
-import os
-import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -22,6 +18,8 @@ from blocks.first_height import FirstHeight
 from blocks.leadership import Leadership
 from blocks.models import Chain
 from blocks.plan import Span, missing_spans, spans_of, union, windows
+from blocks.planner import Download, Kind, Planner
+from blocks.reports import Reports
 from blocks.retries import NO_BLOCK, Retries
 from blocks.store import KnownHeights
 from blocks.threads import Pool
@@ -53,23 +51,11 @@ class SyncSettings:
     poll: float
 
 
-class Kind(Enum):
-    """What a download is for."""
-
-    WINDOW = "rows of heights that are missing"
-    RETRY = "rows of heights that were incomplete when last asked for"
-    SEARCH = "which heights of a long incomplete range exist by now"
-    RECHECK = "which heights of an accepted gap exist by now"
-    HEAL = "rows of heights of an accepted gap"
-    BREAK = "whether two blocks that did not link do by now"
-
-
 @dataclass(frozen=True)
 class Job:
     """A download under way. What an endpoint of an older `generation` sent is not used."""
 
-    kind: Kind
-    span: Span
+    download: Download
     endpoint: Endpoint
     generation: int
 
@@ -102,13 +88,12 @@ class Synchronizer:
         self._candidates: list[tuple[Endpoint, Probe]] = []
         self._first_height = FirstHeight()
         self._islands = chain_breaks.Islands()
-        self._idle_work: deque[tuple[Kind, Span]] = deque()
+        self._planner = Planner(self.settings.start_height, self.settings.window_blocks)
         self._next_recheck = 0.0
         self._live_from = -1
         self._rung = False
         self._next_report = 0.0
-        self._reported: object = None
-        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._reports = Reports()
 
     @property
     def coverage(self) -> list[tuple[int, int]]:
@@ -255,25 +240,18 @@ class Synchronizer:
     def _report(self) -> None:
         """Leave what only this process knows where people and other processes can read it."""
         self._next_report = time.monotonic() + REPORT_SECONDS
-        states = [
-            store.EndpointReport(each.url, each.tip, each.trouble, each.answered_at) for each in self.endpoints.all
-        ]
-        stubborn = self._retries.stubborn()
-        incomplete = [store.IncompleteReport(each.span, each.attempts, each.reason) for each in stubborn]
-        reached = self.endpoints.tip
         with transaction.atomic():
-            # Tips and the tip in one transaction, so that whoever reads them sees one moment.
-            if self._chain is not None and reached >= 0:
-                store.see_tip(max(reached, self._highest_stored()), level=reached >= self._highest_stored())
-            store.report_endpoints(states)
-            if incomplete != self._reported:
-                store.report_incomplete(incomplete)
+            # The tips and the tip in one transaction, so that a reader sees one moment.
+            self._reports.endpoints(self.endpoints.all)
             if self._chain is not None:
-                store.report_waiting(next((span.first for span in self._missing()), None))
                 self._report_first_height()
-                self._report_conflict()
-            store.report_synchronizer(self._name, leads=True)
-        self._reported = incomplete
+                if (reached := self.endpoints.tip) >= 0:
+                    store.see_tip(max(reached, self._highest_stored()), level=reached >= self._highest_stored())
+                store.report_waiting(next((span.first for span in self._missing()), None))
+                stored = self._islands.stored_conflict(self.known, self.settings.start_height)
+                self._reports.conflict(self.endpoints, stored)
+            self._reports.incomplete(self._retries.stubborn())
+            self._reports.synchronizer(leads=True)
 
     def _report_first_height(self) -> None:
         height = self._first_height.conclude(
@@ -290,20 +268,6 @@ class Synchronizer:
             return None
         return ChainBreak(chain.conflict_height, chain.conflict)
 
-    def _report_conflict(self) -> None:
-        if (stored := self._islands.stored_conflict(self.known, self.settings.start_height)) is not None:
-            store.report_conflict(stored.reason, stored.height, stored=True)
-            return
-        confirmed = [each.chain_break for each in self.endpoints.all if each.chain_break and each.break_seen > 1]
-        lowest = min(confirmed, key=lambda each: each.height, default=None)
-        if lowest is not None and self.endpoints.reach < lowest.height:
-            # A block that links to neither side can be accepted as a gap; two chains cannot.
-            store.report_conflict(lowest.reason, None if lowest.isolated else lowest.height)
-        elif any(each.refused for each in self.endpoints.all) and not any(each.usable() for each in self.endpoints.all):
-            store.report_conflict(next(each.trouble for each in self.endpoints.all if each.refused))
-        else:
-            store.report_conflict("")
-
     def _missing(self) -> list[Span]:
         return missing_spans(self.settings.start_height, self.tip, self.known.all())
 
@@ -319,46 +283,19 @@ class Synchronizer:
                 self._recheck_break(each, each.chain_break)
         if room <= 0 or reach < 0 or self._chain is None:
             return
-        for kind, span, missing_to in self._plan(reach):
-            endpoint = self.endpoints.choose(span, self._retries.attempts(span))
+        self._plan_rechecks(reach)
+        busy = [job.download for job in self._jobs.values()]
+        for download in self._planner.plan(
+            self.known, self._retries, busy, tip=self.tip, reach=reach, live_from=self._live_from
+        ):
+            endpoint = self.endpoints.choose(download.span, self._retries.attempts(download.span))
             if endpoint is not None:
-                self._fetch(kind, span, endpoint, missing_to)
+                self._fetch(download, endpoint)
                 room -= 1
-            elif kind in (Kind.HEAL, Kind.RECHECK):
-                self._idle_work.appendleft((kind, span))
+            elif download.kind in (Kind.HEAL, Kind.RECHECK):
+                self._planner.idle.appendleft(download)
             if room <= 0 or endpoint is None:
                 return
-
-    def _plan(self, reach: int) -> Iterator[tuple[Kind, Span, int | None]]:
-        """What to fetch, the most urgent first: kind, heights, and where the missing heights around them end."""
-        busy = [(job.span.first, job.span.last) for job in self._jobs.values() if job.kind is not Kind.BREAK]
-        retrying = any(job.kind in (Kind.RETRY, Kind.SEARCH) for job in self._jobs.values())
-        retries = self._due_retries(busy, reach)
-        # What has never been asked for goes first, and one retry beside it, so that neither waits for the other.
-        if not retrying and (first := next(retries, None)) is not None:
-            yield first
-        start, most = self.settings.start_height, self.settings.window_blocks
-        taken = union(self.known.all(), busy, self._retries.spans())
-        tip = min(self.tip, reach)
-        for missing in (
-            *missing_spans(max(self._live_from, start), tip, taken),
-            *missing_spans(start, min(self._live_from - 1, tip), taken),
-        ):
-            for span in windows([missing], most):
-                yield Kind.WINDOW, span, missing.last
-        yield from retries
-        self._plan_rechecks(reach)
-        while self._idle_work:
-            kind, span = self._idle_work.popleft()
-            yield kind, span, None
-
-    def _due_retries(self, busy: Sequence[tuple[int, int]], reach: int) -> Iterator[tuple[Kind, Span, int | None]]:
-        for each in self._retries.due():
-            for part in missing_spans(each.span.first, min(each.span.last, reach), union(busy)):
-                if each.absent and len(part) > self.settings.window_blocks:
-                    yield Kind.SEARCH, part, None
-                else:
-                    yield from ((Kind.RETRY, span, None) for span in windows([part], self.settings.window_blocks))
 
     def _plan_rechecks(self, reach: int) -> None:
         """Now and then, ask for accepted gaps, and for what lies below a first height that is not proven."""
@@ -368,11 +305,12 @@ class Synchronizer:
         absent = [] if self._first_height.proven else self.known.absent
         for first, last in union(self.known.accepted, absent):
             for part in missing_spans(first, min(last, reach), self.known.covered):
-                self._idle_work.append((Kind.RECHECK, part))
+                self._planner.idle.append(Download(Kind.RECHECK, part))
 
-    def _fetch(self, kind: Kind, span: Span, endpoint: Endpoint, missing_to: int | None) -> None:
-        if kind in (Kind.SEARCH, Kind.RECHECK):
-            self._submit(kind, span, endpoint, search, endpoint.indexer, span)
+    def _fetch(self, download: Download, endpoint: Endpoint) -> None:
+        span = download.span
+        if download.kind in (Kind.SEARCH, Kind.RECHECK):
+            self._submit(download, endpoint, search, endpoint.indexer, span)
             return
         witness = self.endpoints.witness(endpoint, span)
         work = partial(
@@ -382,14 +320,14 @@ class Synchronizer:
             self.settings.window_transactions,
             witness.indexer if witness else None,
             edges=self._edges(span),
-            missing_to=None if missing_to is None else min(missing_to, endpoint.reach),
+            missing_to=None if download.missing_to is None else min(download.missing_to, endpoint.reach),
         )
-        self._submit(kind, span, endpoint, work)
+        self._submit(download, endpoint, work)
 
-    def _submit(self, kind: Kind, span: Span, endpoint: Endpoint, work: Callable[..., Any], *arguments: Any) -> None:
+    def _submit(self, download: Download, endpoint: Endpoint, work: Callable[..., Any], *arguments: Any) -> None:
         future = self._pool.submit(work, *arguments)
         endpoint.fetching += 1
-        self._jobs[future] = Job(kind, span, endpoint, endpoint.generation)
+        self._jobs[future] = Job(download, endpoint, endpoint.generation)
         future.add_done_callback(lambda _: self.wake.set())
 
     def _edges(self, span: Span) -> Edges:
@@ -400,8 +338,9 @@ class Synchronizer:
 
     def _recheck_break(self, endpoint: Endpoint, chain_break: ChainBreak) -> None:
         span = Span(chain_break.height - 1, chain_break.height)
-        if not any(job.kind is Kind.BREAK and job.endpoint is endpoint for job in self._jobs.values()):
-            self._submit(Kind.BREAK, span, endpoint, chain_breaks.look_again, endpoint.indexer, chain_break)
+        if not any(job.download.kind is Kind.BREAK and job.endpoint is endpoint for job in self._jobs.values()):
+            download = Download(Kind.BREAK, span)
+            self._submit(download, endpoint, chain_breaks.look_again, endpoint.indexer, chain_break)
 
     def _finish_jobs(self) -> None:
         """Store the downloads that are done, and note what they tell of heights that are not there."""
@@ -425,9 +364,9 @@ class Synchronizer:
             self._store(job, result)
             if result.failure is not None:
                 raise result.failure
-        elif isinstance(result, Search) and job.kind is Kind.RECHECK:
+        elif isinstance(result, Search) and job.download.kind is Kind.RECHECK:
             for span in windows(result.existing, self.settings.window_blocks):
-                self._idle_work.append((Kind.HEAL, span))
+                self._planner.idle.append(Download(Kind.HEAL, span))
             self._first_height.see_below(result.existing)
         elif isinstance(result, Search):
             self._retries.exists(result.existing)
@@ -459,9 +398,9 @@ class Synchronizer:
         for span in written.healed:
             logger.info("Accepted gap is complete now, the acceptance ends from=%d to=%d", span.first, span.last)
         self._retries.succeed(spans_of([block.height for block in stored]))
-        if job.kind is not Kind.HEAL:
+        if job.download.kind is not Kind.HEAL:
             self._note_incomplete(window, window.checked.incomplete | written.refused, written.chain_break)
-        if job.kind is Kind.HEAL:
+        if job.download.kind is Kind.HEAL:
             if (conflict := chain_breaks.between_the_sides(window)) is not None:
                 self._islands.prove_conflict(conflict, self.known)
                 self._next_report = 0.0

@@ -118,7 +118,7 @@ def check_neighbours(blocks: Sequence[BlockAnswer], edges: Mapping[int, BlockAns
                 continue
             if wrong := cannot_follow(lower, upper):
                 reason = f"block {upper.height} does not link to what is stored: {wrong}"
-                if neighbour.height in edges:
+                if neighbour.height in edges and upper.height == lower.height + 1:
                     return ChainBreak(upper.height, reason)
                 raise WrongChain(reason)
     return None
