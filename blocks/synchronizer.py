@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from django.db import InterfaceError, OperationalError
+from django.db import Error
 
 from blocks import store
 from blocks.endpoints import Endpoint, Endpoints, Look, open_endpoint
@@ -20,6 +20,7 @@ from blocks.threads import Pool
 from blocks.tx_indexer import EndpointUnavailable, Limits
 from blocks.verify import WrongChain, check_chain, check_stored
 from blocks.writer import Record, Writer
+from postgres.outage_log import OutageLog
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class Synchronizer:
     def __post_init__(self) -> None:
         limits = Limits(self.settings.timeout, self.settings.max_answer_bytes, self.settings.connections)
         self.endpoints = Endpoints([open_endpoint(each, limits) for each in self.settings.urls], self.wake.set)
+        self._outage = OutageLog(logger, "Synchronizer waits for the database", "Synchronizer goes on")
         self._pool = Pool(self.settings.connections, "fetch")
         self._fetching: dict[Future[Window], tuple[Span, Endpoint, int]] = {}
         self._retries = Retries()
@@ -74,21 +76,17 @@ class Synchronizer:
     def run(self, *, until_tip: bool = False) -> None:
         """Follow the chain until `stop` is set, or, with `until_tip`, until nothing is missing up to the tip.
 
-        The window in hand is finished first. A database or a source that is away is waited for.
+        The window in hand is finished first. A database or a source that is away, or refuses, is waited for.
         """
-        troubled = False
         leadership = Leadership()
         try:
             while not self.stop.is_set():
                 try:
                     if leadership.wait(self.stop):
-                        troubled = False
                         self._follow(until_tip)
                         break
-                except (OperationalError, InterfaceError) as error:
-                    if not troubled:
-                        logger.error("Synchronizer waits for the database error=%s", str(error).strip())
-                    troubled = True
+                except Error as error:
+                    self._outage.met(error)
                     leadership.lose()
                     self._forget_downloads()
                     self.stop.wait(RETRY_SECONDS)
@@ -184,6 +182,7 @@ class Synchronizer:
         store.report_incomplete(self._retries.stubborn())
         if self.tip >= 0:
             store.report_waiting(next((span.first for span in self._missing()), None))
+        self._outage.over()  # it could be written
 
     def _missing(self) -> list[Span]:
         return missing_spans(self.settings.start_height, self.tip, union(self.coverage, self._accepted))

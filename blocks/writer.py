@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from django.db import DataError, Error, IntegrityError, OperationalError, transaction
+from django.db import Error, transaction
 
 from blocks import store
 from blocks.answers import BlockAnswer, TransactionAnswer
@@ -12,6 +12,7 @@ from blocks.models import Chain
 from blocks.plan import spans_of
 from blocks.storable import storable
 from blocks.verify import StoredBlock, WrongChain, check_chain, wrong_link
+from postgres.errors import blames_row, divisible
 
 Record = Callable[[str, Sequence[TransactionAnswer]], None]
 """Told, inside the storing database transaction, the chain id and the transactions of complete heights, in order."""
@@ -37,7 +38,8 @@ class Writer:
     def write(self, window: Window) -> Written:
         """Store the window's complete heights; where the database refuses a row, all heights but that row's.
 
-        Raises `WrongChain` when a block is not of, or does not link to, the stored chain; nothing is stored then.
+        What exceeds a limit of the server is stored in parts. Raises Django's `Error` when the database cannot be
+        written, and `WrongChain` when a block is not of, or does not link to, the stored chain; nothing is stored then.
         """
         blocks = window.checked.blocks
         # Block 1 came with the rows: an address that changed its chain meanwhile gives itself away.
@@ -59,8 +61,8 @@ class Writer:
                 store.insert_window(blocks, transactions)
                 self._record(self._chain.chain_id, transactions)
                 written.coverage = store.cover(spans_of([block.height for block in blocks]), first_hash)
-        except (DataError, IntegrityError, OperationalError) as error:
-            if not _is_about_a_row(error):
+        except Error as error:
+            if not divisible(error) or (len(blocks) == 1 and not blames_row(error)):
                 raise
             if len(blocks) == 1:
                 written.refused[blocks[0].height] = f"the database refuses it: {str(error).strip():.200}"
@@ -77,15 +79,6 @@ class Writer:
             self._chain.first_block_hash = first_hash
         written.blocks += len(blocks)
         written.transactions += len(transactions)
-
-
-def _is_about_a_row(error: Error) -> bool:
-    """Whether the database refuses what it was given, rather than being away itself."""
-    if isinstance(error, (DataError, IntegrityError)):
-        return True
-    # Class 54, "program limit exceeded": a string longer than an index takes, or JSON nested too deep.
-    state = getattr(error.__cause__, "sqlstate", None) or ""
-    return state.startswith("54")
 
 
 def _check_edges(blocks: Sequence[BlockAnswer]) -> None:
