@@ -135,7 +135,8 @@ class Processor:
 
         Returns those that were applied, and how many transfers they carry.
         """
-        applied, transfers = {}, 0
+        applied: dict[Delivery, Message] = {}
+        transfers = 0
         waiting, most, new = list(good.items()), self._together, True
         while waiting:
             part = waiting[:most]

@@ -26,7 +26,7 @@ BUSY_SHARE = 0.1
 IDLE_SHARE = 0.5
 
 LEAST_BATCH = 1_000
-"""Transfers in one step, at least: when so few exceed a limit of the server, it has another trouble, and is waited for."""
+"""Transfers in one step, at least: when so few exceed a limit of the server, it is waited for as if it were away."""
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """Advisory locks of PostgreSQL, and what bounds how long a frozen process keeps one.
 
-A transaction that is silent is ended by `idle_in_transaction_session_timeout`, a session that is silent while it holds a
-lock of its own by `idle_session_timeout`. Neither ends a statement that waits for its client: a COPY that is sent
-nothing more, a result that is not taken. Those are ended by whoever looks (`end_stuck_holders`).
+A transaction that is silent is ended by `idle_in_transaction_session_timeout`, a session that is silent while it holds
+a lock of its own by `idle_session_timeout`. Neither ends a statement that waits for its client: a COPY that is sent
+nothing more, a result that is not taken. Processors end those (`end_stuck_holders`).
 """
 
 import logging

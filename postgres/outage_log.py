@@ -1,4 +1,4 @@
-"""Outage log: one line when something begins to be away and one when it is back, however often it is tried meanwhile."""
+"""Outage log: one line when something begins to be away and one when it is back, however often it is tried."""
 
 import logging
 import time

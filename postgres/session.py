@@ -1,8 +1,8 @@
 """Session settings of processes that write, wait or listen: they rely on no default of the server, role or database.
 
-A limit on a statement or on silence is set for the API, by its own variable; a synchronizer or a processor under the
-same role may need longer, listens in silence, and leads for as long as its session lasts. `default_transaction_read_only`
-is left as it is: providers set it when a disk is full, and who is refused then waits (`postgres.errors`).
+Limits on statements and on silence are for the API, which sets them by its own variable. A synchronizer or a processor
+under the same role may need longer, listens in silence, and leads for as long as its session lasts. What is left as it
+is: `default_transaction_read_only`, which providers set when a disk is full. Who is refused then waits.
 """
 
 from typing import Any
@@ -44,9 +44,9 @@ async def prepare_async(raw: "psycopg.AsyncConnection[Any]") -> None:
     await raw.execute(_SET, _VALUES, prepare=False)
 
 
-def prepare_django(connection: BaseDatabaseWrapper, **signal: Any) -> None:
-    """Receiver of Django's `connection_created`."""
-    with connection.cursor() as cursor:
+def prepare_django(made: BaseDatabaseWrapper) -> None:
+    """The same, for a connection of Django's."""
+    with made.cursor() as cursor:
         cursor.execute(_SET, _VALUES)
 
 
