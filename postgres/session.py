@@ -25,29 +25,32 @@ SETTINGS = {
 }
 """In the units of `pg_settings`: milliseconds."""
 
-# One round trip. A server passes over what it does not know yet, and what it has already is left alone, so that a
-# session which a pooler hands on is no other than it was.
-_SET = """
+_WANTED = ", ".join(f"('{name}', '{value}')" for name, value in SETTINGS.items())
+
+# One round trip, the first of the session: without its first statement a limit might end the second. A server passes
+# over what it does not know yet, and what is so already is left alone, so that a session which a pooler hands on is no
+# other than it was.
+_PREPARE = f"""
+SET statement_timeout = 0;
 SELECT set_config(name, wanted, false) FROM pg_settings
-JOIN unnest(%s::text[], %s::text[]) AS given (name, wanted) USING (name) WHERE setting <> wanted
-"""
-_VALUES = [list(SETTINGS), list(SETTINGS.values())]
+JOIN (VALUES {_WANTED}) AS given (name, wanted) USING (name) WHERE setting <> wanted
+"""  # noqa: S608  # our own constants
 
 
 def prepare(raw: "psycopg.Connection[Any]") -> None:
     """Give a new session of psycopg the project's settings."""
-    raw.execute(_SET, _VALUES, prepare=False)
+    raw.execute(_PREPARE)
 
 
 async def prepare_async(raw: "psycopg.AsyncConnection[Any]") -> None:
     """The same, for an event loop."""
-    await raw.execute(_SET, _VALUES, prepare=False)
+    await raw.execute(_PREPARE)
 
 
 def prepare_django(made: BaseDatabaseWrapper) -> None:
     """The same, for a connection of Django's."""
     with made.cursor() as cursor:
-        cursor.execute(_SET, _VALUES)
+        cursor.execute(_PREPARE)
 
 
 def require_writable() -> None:
