@@ -82,7 +82,7 @@ def _tell_what_runs() -> None:
         if thread.name in ("stopping", "telling") or thread.ident not in frames:
             continue
         at = traceback.extract_stack(frames[thread.ident])[-1]
-        running.append(f"{thread.name} in {at.name} ({os.path.basename(at.filename)}:{at.lineno})")
+        running.append(f"{thread.name} in {at.name} ({'/'.join(at.filename.split('/')[-2:])}:{at.lineno})")
     logger.error(
         "Ended by force: not finished within the grace period seconds=%.0f running=%s",
         GRACE_SECONDS,
