@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -140,6 +141,31 @@ def test_a_signal_ends_every_process_though_the_database_is_frozen(tmp_path: Pat
     for each in running[:2]:
         assert FORCED in each.text
         assert "psycopg/" in each.text, each.text
+
+
+@pytest.mark.db
+@pytest.mark.indexer
+@pytest.mark.django_db(transaction=True)
+def test_a_signal_ends_every_process_though_the_queue_hangs(tmp_path: Path, gnotest: Recording) -> None:
+    """It takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, ReplaySource(gnotest, start=10) as source:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        environment = {
+            "TX_INDEXER_URLS": source.url,
+            "QUEUE": "sqs",
+            "SQS_QUEUE_URL": f"{address}/000000000000/queue",
+            "AWS_ENDPOINT_URL_SQS": address,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        with daemons(tmp_path, "runsync", "processevents", sabotage=SOON, **environment) as running:
+            accepted = [silent.accept()[0] for _ in running]
+            assert [each.stop() for each in running] == [1, 1]
+            for connected in accepted:
+                connected.close()
+    for each, name in zip(running, ("relay", "MainThread"), strict=True):
+        assert f"{name} in " in each.lines(FORCED)[0]
 
 
 def freeze_others() -> list[int]:
