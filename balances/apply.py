@@ -9,6 +9,7 @@ from operator import attrgetter
 
 import msgspec
 from django.db import connection
+from msgspec.structs import replace
 
 from balances import ranking, segments
 from balances.announcements import Announced, announce
@@ -26,6 +27,11 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
 DELETE FROM incoming;
 SET LOCAL work_mem = '64MB'
 """
+
+EMPTY_SIDE = -1
+"""The position of no account: the side of a mint or a burn that is nobody."""
+
+Transfers = list[tuple[int, int, int, int, int, int, str]]
 
 _COLUMNS = "block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount, segment"
 
@@ -88,6 +94,23 @@ def apply(messages: Collection[Message], *, new: bool = False) -> int:
         # Last: until the commit it is a lock that every other processor may come to wait for.
         ranking.fall_behind(min(message.first_height for message in messages))
     return transfers
+
+
+def halves(message: Message) -> tuple[Message, Message]:
+    """Two messages that together are `message`, each with half of its transfers and the accounts that they name."""
+    middle = len(message.transfers) // 2
+    first = _with_transfers(message, message.transfers[:middle])
+    return first, replace(_with_transfers(message, message.transfers[middle:]), announcements=[])
+
+
+def _with_transfers(message: Message, transfers: Transfers) -> Message:
+    named = sorted({side for *_, sender, recipient, _ in transfers for side in (sender, recipient)} - {EMPTY_SIDE})
+    position = {old: new for new, old in enumerate(named)} | {EMPTY_SIDE: EMPTY_SIDE}
+    moved = [
+        (*place, token, position[sender], position[recipient], amount)
+        for *place, token, sender, recipient, amount in transfers
+    ]
+    return replace(message, accounts=[message.accounts[side] for side in named], transfers=moved)
 
 
 def _rows(

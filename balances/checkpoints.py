@@ -14,6 +14,8 @@ from django.db import OperationalError, connection, transaction
 
 from balances import segments
 from balances.progress import read_progress
+from events import gate
+from postgres.locks import FAMILY
 
 NOBODY = 0
 
@@ -23,7 +25,7 @@ STRETCH = 500
 BATCH = 200_000
 """Transfers that are counted, and movements from which checkpoints are made, in one transaction."""
 
-_LOCK = 0x676E6F, 4  # beside those of events.gate and balances.ranking
+_LOCK = FAMILY, 4  # beside those of events.gate and balances.ranking
 
 _READ = "SELECT height, claimed, stale FROM checkpoint_walk"
 
@@ -179,8 +181,12 @@ def notice(height: int) -> None:
         forget(height)
 
 
-def step() -> bool:
-    """One small transaction's worth of work; False when nothing is left to do, or somebody else does it."""
+def step(most: int | None = None) -> bool:
+    """One small transaction's worth of work; False when nothing is left to do, or somebody else does it.
+
+    `most`: in place of `BATCH`, where that is too much for a limit of the server.
+    """
+    most = BATCH if most is None else most
     try:
         with _alone() as mine:
             if not mine:
@@ -189,27 +195,38 @@ def step() -> bool:
             if walk is not None:
                 height, claimed, stale = walk
                 if stale:
-                    _clean(height)
+                    _clean(height, most)
                     return True
-                if _mark(height):
+                if _mark(height, most):
                     return True
                 if claimed > height:
                     _count(height, claimed)
                     return True
-        return _claim(-1 if walk is None else walk[0])
+        return _claim(-1 if walk is None else walk[0], most)
     except OperationalError as error:
         if not isinstance(error.__cause__, psycopg.errors.SerializationFailure):
             raise
         return True  # what was read has changed: nothing is written, and the next step reads again
 
 
+def unclaim() -> None:
+    """Count less far: what a walker has said that it looks at is too much for one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE checkpoint_walk SET claimed = height WHERE claimed > height")
+
+
 @contextmanager
 def _alone() -> Iterator[bool]:
-    """A transaction with one snapshot, and whether it is the only one that makes checkpoints."""
+    """A transaction with one snapshot, and whether it is the only one that makes checkpoints.
+
+    A process that is frozen in it loses it as `events.gate` has it, so that another one makes them.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
         if len(connection.savepoint_ids) == 0:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", _LOCK)
+        cursor.execute(
+            f"SELECT pg_try_advisory_xact_lock(%s, %s), {gate.END_WHEN_IDLE}", [*_LOCK, f"{gate.IDLE_SECONDS}s"]
+        )
         yield bool(cursor.fetchone()[0])
 
 
@@ -220,13 +237,13 @@ def _read() -> tuple[int, int, bool] | None:
         return walk
 
 
-def _claim(height: int) -> bool:
+def _claim(height: int, most: int) -> bool:
     """Say how far the next count goes, before its snapshot is taken; False when nothing more is indexed."""
     indexed = read_progress().indexed
     if indexed <= height:
         return False
     with connection.cursor() as cursor:
-        cursor.execute(_FOLLOWING, {"height": height, "indexed": indexed, "most": BATCH})
+        cursor.execute(_FOLLOWING, {"height": height, "indexed": indexed, "most": most})
         following = cursor.fetchone()
         # Whole heights, one at least.
         target = indexed if following is None else max(following[0] - 1, height + 1)
@@ -243,9 +260,9 @@ def _count(height: int, claimed: int) -> None:
         cursor.execute("UPDATE checkpoint_walk SET height = claimed")
 
 
-def _mark(height: int) -> bool:
+def _mark(height: int, most: int) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(_DUE, {"most": BATCH})
+        cursor.execute(_DUE, {"most": most})
         accounts = [row[0] for row in cursor.fetchall()]
         if not accounts:
             return False
@@ -253,8 +270,8 @@ def _mark(height: int) -> bool:
         return True
 
 
-def _clean(height: int) -> None:
+def _clean(height: int, most: int) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(_CLEAN, {"height": height, "most": BATCH // STRETCH, "stretch": STRETCH})
+        cursor.execute(_CLEAN, {"height": height, "most": most // STRETCH, "stretch": STRETCH})
         if cursor.rowcount == 0:
             cursor.execute("UPDATE checkpoint_walk SET claimed = height, stale = false")

@@ -6,18 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from django.db import (
-    DataError,
-    IntegrityError,
-    InterfaceError,
-    InternalError,
-    OperationalError,
-    close_old_connections,
-    transaction,
-)
+from django.db import Error, transaction
 
 from balances import checkpoints, ranking, segments
-from balances.apply import apply
+from balances.apply import apply, halves
 from balances.progress import ring
 from events import outbox
 from events.copies import identify
@@ -25,13 +17,20 @@ from events.message import Message, MessageInvalid
 from events.outbox import Standing
 from events.queues import BATCH, Delivery, Queue
 from events.sqs import QueueUnavailable
-from events.troubles import Troubles
+from postgres import locks, session
+from postgres.errors import Reaction, blames_row, divisible, reaction
+from postgres.outage_log import OutageLog
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
 PRUNE_SECONDS = 600.0
+PRUNE_ROWS = 1_000
 SEGMENT_SECONDS = 60.0
+FROZEN_LOOK_SECONDS = 30.0
+
+LEAST_TRANSFERS = 100
+"""A part of a message that is not divided any more: when so few are too many, the database has another trouble."""
 
 
 @dataclass
@@ -50,47 +49,48 @@ class Processor:
     messages: int = field(default=0, init=False)
     transfers: int = field(default=0, init=False)
     _next_segment: float = field(default=0.0, init=False)
-    _troubles: Troubles = field(
-        default_factory=lambda: Troubles(logger, "Processor waits", "Processor goes on"), init=False
+    _next_prune: float = field(default=0.0, init=False)
+    _next_frozen_look: float = field(default=0.0, init=False)
+    _together: int = field(default=BATCH, init=False)
+    _outage: OutageLog = field(
+        default_factory=lambda: OutageLog(logger, "Processor waits", "Processor goes on"), init=False
     )
 
     def run(self, *, until_applied: bool = False) -> None:
         """Apply batch after batch until `stop` is set, or, with `until_applied`, until nothing is left in the outbox.
 
-        What is received is finished before it returns. A database or a queue that is away is waited for.
+        What is received is finished before it returns. A database or a queue that is away, or refuses, is waited for.
         """
-        next_prune = time.monotonic()
         while not self.stop.is_set():
             try:
-                if time.monotonic() >= next_prune:
-                    outbox.prune(self.keep_hours)
-                    next_prune = time.monotonic() + PRUNE_SECONDS
+                session.require_writable()
+                self._clean_up()
                 found = self.process_batch(1.0 if until_applied else self.wait_seconds)
                 done = until_applied and not found and outbox.depth().pending == 0
                 ranking.catch_up(self.stop, ranking.NOW if done else ranking.BUSY if found else ranking.IDLE)
-                self._troubles.over()
+                self._outage.over()
                 if done:
                     return
-            except (QueueUnavailable, OperationalError, InterfaceError, InternalError) as error:
-                # The last is what PostgreSQL calls it when it has ended a transaction in which nothing was said.
-                self._troubles.met(error)
+            except (QueueUnavailable, Error) as error:
+                self._outage.met(error)
                 self.queue.close()
-                close_old_connections()
+                session.renew()
                 self.stop.wait(RETRY_SECONDS)
+
+    def _clean_up(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_prune and outbox.prune(self.keep_hours, PRUNE_ROWS) < PRUNE_ROWS:
+            self._next_prune = now + PRUNE_SECONDS
+        if now >= self._next_frozen_look:
+            locks.end_stuck_holders()
+            self._next_frozen_look = now + FROZEN_LOOK_SECONDS
 
     def process_batch(self, wait_seconds: float) -> int:
         """Receive one batch and apply it in one database transaction; returns how many messages there were."""
         with self.queue.batch(wait_seconds) as deliveries:
             if not deliveries:
                 return 0
-            good = self._understand(deliveries, self.chain_id() or "")
-            try:
-                with transaction.atomic():
-                    # Their rows in the outbox were not marked, so only a correction can have been before them.
-                    transfers = apply(good.values(), new=True)
-            except (DataError, IntegrityError):
-                # Something is there already, or one message holds what the database refuses: it stops no other.
-                good, transfers = self._apply_one_by_one(good)
+            good, transfers = self._apply(self._understand(deliveries, self.chain_id() or ""))
             if good:
                 checkpoints.notice(min(message.first_height for message in good.values()))
             outbox.mark_applied([message.id for message in good.values()])
@@ -130,18 +130,72 @@ class Processor:
                 logger.warning("Message passed over: it is not in the outbox id=%s outbox_id=%d", delivery.id, said.id)
         return good
 
-    def _apply_one_by_one(self, good: dict[Delivery, Message]) -> tuple[dict[Delivery, Message], int]:
-        applied, transfers = {}, 0
-        for delivery, message in good.items():
+    def _apply(self, good: dict[Delivery, Message]) -> tuple[dict[Delivery, Message], int]:
+        """Apply messages together, or ever fewer of them where the database refuses one or they exceed a limit of it.
+
+        Returns those that were applied, and how many transfers they carry.
+        """
+        applied: dict[Delivery, Message] = {}
+        transfers = 0
+        waiting, most, new = list(good.items()), self._together, True
+        while waiting:
+            part = waiting[:most]
             try:
                 with transaction.atomic():
-                    transfers += apply([message])
-                applied[delivery] = message
-            except (DataError, IntegrityError) as error:
-                self._set_aside(delivery, f"the database refuses it: {error}", message.id)
+                    # Their rows in the outbox were not marked, so only a correction can have been before them.
+                    transfers += apply([message for _, message in part], new=new)
+            except Error as error:
+                if not divisible(error):
+                    raise
+                if len(part) > 1 or new:
+                    most, new = max(1, len(part) // 2), False
+                    if reaction(error) is Reaction.SMALLER:
+                        self._together = most
+                    continue
+                alone = self._apply_alone(*part[0], error)
+                if alone is None:
+                    del waiting[0]
+                    continue
+                transfers += alone
+            applied.update(part)
+            del waiting[: len(part)]
+        if new and self._together < BATCH:
+            self._together += 1
         return applied, transfers
+
+    def _apply_alone(self, delivery: Delivery, message: Message, error: Error) -> int | None:
+        """Apply a message that failed alone with `error` in parts; None, and it is set aside, if a row is to blame."""
+        try:
+            if not blames_row(error):
+                return _apply_in_parts(message, error)
+        except Error as refused:
+            if not blames_row(refused):
+                raise
+            error = refused
+        self._set_aside(delivery, f"the database refuses it: {error}", message.id)
+        return None
 
     def _set_aside(self, delivery: Delivery, reason: str, outbox_id: int | None) -> None:
         logger.error("Message set aside id=%s outbox_id=%s reason=%s", delivery.id, outbox_id, reason)
         if outbox.set_aside(delivery.id, outbox_id, delivery.body, reason):
             self.queue.leave(delivery)
+
+
+def _apply_in_parts(message: Message, error: Error) -> int:
+    """Apply a message whose transfers exceed a limit of the server together, in halves; all of it or nothing.
+
+    Raises Django's `Error` when a part is refused, and `error`, that of the whole, when it has too few to be divided.
+    """
+    if len(message.transfers) <= LEAST_TRANSFERS:
+        raise error
+    transfers = 0
+    with transaction.atomic():
+        for half in halves(message):
+            try:
+                with transaction.atomic():
+                    transfers += apply([half])
+            except Error as trouble:
+                if reaction(trouble) is not Reaction.SMALLER:
+                    raise
+                transfers += _apply_in_parts(half, trouble)
+    return transfers

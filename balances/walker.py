@@ -5,11 +5,13 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.db import Error, connection
 
 from balances import checkpoints
 from events import outbox
-from events.troubles import Troubles
+from postgres import session
+from postgres.errors import Reaction, reaction
+from postgres.outage_log import OutageLog
 
 logger = logging.getLogger(__name__)
 
@@ -23,18 +25,22 @@ BUSY_SHARE = 0.1
 """Of the time, at most, is spent on checkpoints while there is a backlog."""
 IDLE_SHARE = 0.5
 
+LEAST_BATCH = 1_000
+"""Transfers in one step, at least: when so few exceed a limit of the server, it is waited for as if it were away."""
+
 
 @dataclass
 class Walker:
     """One walker; with any number of them, one at a time does something."""
 
     stop: threading.Event
-    _troubles: Troubles = field(
-        default_factory=lambda: Troubles(logger, "Checkpoints wait", "Checkpoints go on"), init=False
+    _batch: int | None = field(default=None, init=False)
+    _outage: OutageLog = field(
+        default_factory=lambda: OutageLog(logger, "Checkpoints wait", "Checkpoints go on"), init=False
     )
 
     def run(self) -> None:
-        """Walk until `stop` is set. A database that is away is waited for."""
+        """Walk until `stop` is set. A database that is away, or refuses, is waited for."""
         try:
             while not self.stop.is_set():
                 self.stop.wait(self._walk())
@@ -43,18 +49,32 @@ class Walker:
 
     def finish(self) -> None:
         """Walk to the end, in the caller's thread, or until `stop` is set."""
-        while not self.stop.is_set() and checkpoints.step():
+        while not self.stop.is_set() and self._step():
             pass
 
     def _walk(self) -> float:
         """One step; returns the seconds to wait after it."""
         started = time.monotonic()
         try:
-            more = checkpoints.step()
+            session.require_writable()
+            more = self._step()
             share = BUSY_SHARE if more and outbox.depth().pending >= BACKLOG else IDLE_SHARE
-            self._troubles.over()
-        except (OperationalError, InterfaceError) as error:
-            self._troubles.met(error)
-            close_old_connections()
+            self._outage.over()
+        except Error as error:
+            self._outage.met(error)
+            session.renew()
             return PAUSE_SECONDS
         return (time.monotonic() - started) * (1 / share - 1) if more else PAUSE_SECONDS
+
+    def _step(self) -> bool:
+        """A step of as many transfers as the server's limits allow, found by halving."""
+        while True:
+            try:
+                return checkpoints.step(self._batch)
+            except Error as error:
+                smaller = (self._batch or checkpoints.BATCH) // 2
+                if reaction(error) is not Reaction.SMALLER or smaller < LEAST_BATCH:
+                    raise
+                self._batch = smaller
+                logger.warning("Checkpoints are made in smaller steps transfers=%d error=%s", smaller, error)
+                checkpoints.unclaim()

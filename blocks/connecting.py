@@ -5,15 +5,29 @@ from typing import Any
 import psycopg
 from django.db import connection
 
+from postgres import session
+
 
 def connect(**parameters: Any) -> "psycopg.Connection[tuple[Any, ...]]":
-    """A new autocommit connection with the settings of Django's. Raises `psycopg.OperationalError`."""
-    return psycopg.connect(**{**_known(), **parameters}, autocommit=True)
+    """A new autocommit connection with the settings of Django's. Raises `psycopg.Error`."""
+    made = psycopg.connect(**{**_known(), **parameters}, autocommit=True)
+    try:
+        session.prepare(made)
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 async def connect_async() -> "psycopg.AsyncConnection[tuple[Any, ...]]":
     """The same, for an event loop."""
-    return await psycopg.AsyncConnection.connect(**_known(), autocommit=True)
+    made = await psycopg.AsyncConnection.connect(**_known(), autocommit=True)
+    try:
+        await session.prepare_async(made)
+    except BaseException:
+        await made.close()
+        raise
+    return made
 
 
 def _known() -> dict[str, Any]:

@@ -55,7 +55,8 @@ class Doorbell:
         try:
             self._loop.run_until_complete(self._task)
         except asyncio.CancelledError:
-            pass
+            if not self._stopping:
+                raise
         finally:
             self._loop.close()
 

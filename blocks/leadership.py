@@ -13,6 +13,8 @@ from django.db import Error, connection
 from django.db.backends.utils import CursorWrapper
 
 from blocks.connecting import connect
+from postgres import session
+from postgres.outage_log import OutageLog
 
 logger = logging.getLogger(__name__)
 
@@ -40,23 +42,31 @@ class Leadership:
     def __init__(self) -> None:
         self._ended = threading.Event()
         self._heart: threading.Thread | None = None
+        self._led = False
 
     def wait(self, stop: threading.Event) -> bool:
-        """Wait to be the one synchronizer that writes; False when told to stop first. Raises `OperationalError`."""
+        """Wait to be the one synchronizer that writes; False when told to stop first.
+
+        Raises Django's `Error` when the database is away or cannot be written. That it leads is logged once, also where
+        it loses its connection and has the lock again before anybody else.
+        """
         waiting = False
         suspect: int | None = None
         while not stop.is_set():
+            session.require_writable()
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_try_advisory_lock(%s), pg_backend_pid()", [_LOCK])
                 locked, pid = cursor.fetchone()
                 if locked:
                     self._beat(pid)
-                    logger.info("Synchronizer leads")
+                    if not self._led:
+                        logger.info("Synchronizer leads")
+                    self._led = True
                     return True
                 suspect = self._end_silent_leader(cursor, suspect)
             if not waiting:
                 logger.info("Synchronizer stands by: another one writes")
-            waiting = True
+            waiting, self._led = True, False
             stop.wait(LOOK_SECONDS)
         return False
 
@@ -98,12 +108,14 @@ class Leadership:
 
 
 def _show_life(pid: int, ended: threading.Event) -> None:
+    outage = OutageLog(logger, "Heartbeat connection lost", "Heartbeat goes on")
     while not ended.is_set():
         try:
             with connect(application_name=f"{_HEARTBEAT}{pid}") as alive:
                 while not ended.is_set():
                     alive.execute("SELECT 1")
+                    outage.over()
                     ended.wait(BEAT_SECONDS)
         except psycopg.Error as error:
-            logger.warning("Heartbeat connection lost error=%s", str(error).strip())
+            outage.met(error)
             ended.wait(BEAT_SECONDS)

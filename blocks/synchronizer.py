@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import Error, transaction
 
 from blocks import chain_breaks, store
 from blocks.endpoints import Endpoint, Endpoints, Probe, open_endpoint
@@ -26,6 +26,7 @@ from blocks.threads import Pool
 from blocks.tx_indexer import EndpointUnavailable, Limits
 from blocks.verify import ChainBreak, WrongChain, check_chain, check_stored
 from blocks.writer import Record, write_window
+from postgres.outage_log import OutageLog
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class Synchronizer:
     def __post_init__(self) -> None:
         limits = Limits(self.settings.timeout, self.settings.max_answer_bytes, self.settings.connections)
         self.endpoints = Endpoints([open_endpoint(each, limits) for each in self.settings.urls], self.wake.set)
+        self._outage = OutageLog(logger, "Synchronizer waits for the database", "Synchronizer goes on")
         self._pool = Pool(self.settings.connections, "fetch")
         self._jobs: dict[Future[Any], Job] = {}
         self._retries = Retries()
@@ -103,21 +105,17 @@ class Synchronizer:
     def run(self, *, until_tip: bool = False) -> None:
         """Follow the chain until `stop` is set, or, with `until_tip`, until nothing is missing up to the tip.
 
-        The window in hand is finished first. A database or a source that is away is waited for.
+        The window in hand is finished first. A database or a source that is away, or refuses, is waited for.
         """
-        troubled = False
         leadership = Leadership()
         try:
             while not self.stop.is_set():
                 try:
                     if leadership.wait(self.stop):
-                        troubled = False
                         self._follow(until_tip)
                         break
-                except (OperationalError, InterfaceError) as error:
-                    if not troubled:
-                        logger.error("Synchronizer waits for the database error=%s", str(error).strip())
-                    troubled = True
+                except Error as error:
+                    self._outage.met(error)
                     leadership.lose()
                     self._forget_downloads()
                     self.stop.wait(RETRY_SECONDS)
@@ -252,6 +250,7 @@ class Synchronizer:
                 self._reports.conflict(self.endpoints, stored)
             self._reports.incomplete(self._retries.stubborn())
             self._reports.synchronizer(leads=True)
+        self._outage.over()  # it could be written
 
     def _report_first_height(self) -> None:
         height = self._first_height.conclude(

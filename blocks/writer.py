@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from django.db import DataError, Error, IntegrityError, OperationalError, transaction
+from django.db import Error, transaction
 
 from blocks import store
 from blocks.answers import BlockAnswer, TransactionAnswer
@@ -12,6 +12,7 @@ from blocks.models import Chain
 from blocks.plan import Span, spans_of
 from blocks.storable import storable
 from blocks.verify import ChainBreak, StoredBlock, WrongChain, cannot_follow, check_chain, check_stored
+from postgres.errors import blames_row, divisible
 
 Record = Callable[[str, Sequence[TransactionAnswer]], None]
 """Told, inside the storing database transaction, the chain id and the transactions of complete heights, in order."""
@@ -38,7 +39,8 @@ def write_window(chain: Chain, record: Record, window: Window) -> Written:
 
     The source proves first that it serves the stored chain: by block 1, and by the stored blocks around the window.
     Raises `WrongChain` when it does not, or when a block cannot belong above or below what is stored; nothing is stored
-    then.
+    then. What exceeds a limit of the server is stored in parts. Raises Django's `Error` when the database cannot be
+    written.
     """
     checked = window.checked
     # Block 1 came with the rows: an address that changed its chain meanwhile gives itself away.
@@ -72,8 +74,8 @@ def _insert(
             record(chain.chain_id, transactions)
             written.coverage = store.cover(spans_of([block.height for block in blocks]), first_hash)
             healed = store.end_accepted_gaps()
-    except (DataError, IntegrityError, OperationalError) as error:
-        if not _is_about_a_row(error):
+    except Error as error:
+        if not divisible(error) or (len(blocks) == 1 and not blames_row(error)):
             raise
         if len(blocks) == 1:
             written.refused[blocks[0].height] = f"the database refuses it: {str(error).strip():.200}"
@@ -93,15 +95,6 @@ def _insert(
     written.blocks += len(blocks)
     written.transactions += len(transactions)
     written.healed += healed
-
-
-def _is_about_a_row(error: Error) -> bool:
-    """Whether the database refuses what it was given, rather than being away itself."""
-    if isinstance(error, (DataError, IntegrityError)):
-        return True
-    # Class 54, "program limit exceeded": a string longer than an index takes, or JSON nested too deep.
-    state = getattr(error.__cause__, "sqlstate", None) or ""
-    return state.startswith("54")
 
 
 def check_neighbours(blocks: Sequence[BlockAnswer], edges: Mapping[int, BlockAnswer]) -> ChainBreak | None:

@@ -4,24 +4,27 @@ An advisory lock of PostgreSQL, held to the end of the caller's transaction. It 
 holds it never waits for somebody who waits for it. What is read after it was taken is as those before have left it:
 that is so in transactions that are READ COMMITTED, PostgreSQL's default.
 
-Nobody holds it for ever: the server ends the transaction of a process that is frozen between two statements.
+Nobody holds it for ever: the server ends the transaction of a process that is frozen between two statements, and
+`postgres.locks` the session of one that is frozen within a statement.
 """
 
 from django.db import connection
 
-_GATE = 0x676E6F, 1  # "gno", beside the synchronizer's lock, which is of the other kind of key
-_CORRECTION = 0x676E6F, 2
+from postgres.locks import FAMILY, FROZEN_SECONDS, try_lock_session, unlock_session
 
-IDLE_SECONDS = 60.0
+_GATE = FAMILY, 1
+_CORRECTION = 2
+
+IDLE_SECONDS = float(FROZEN_SECONDS)
 """Who has taken the lock and says nothing for so long loses transaction and connection; a batch takes half a second."""
 
-_END_WHEN_IDLE = "set_config('idle_in_transaction_session_timeout', %s, true)"
+END_WHEN_IDLE = "set_config('idle_in_transaction_session_timeout', %s, true)"
 
 
 def pass_through() -> None:
     """Hold the gate open while the caller's transaction applies messages; waits while a correction has closed it."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {_END_WHEN_IDLE}, pg_advisory_xact_lock_shared(%s, %s)", [f"{IDLE_SECONDS}s", *_GATE])
+        cursor.execute(f"SELECT {END_WHEN_IDLE}, pg_advisory_xact_lock_shared(%s, %s)", [f"{IDLE_SECONDS}s", *_GATE])
 
 
 def close(seconds: float) -> None:
@@ -32,17 +35,14 @@ def close(seconds: float) -> None:
     """
     with connection.cursor() as cursor:
         limits = [f"{IDLE_SECONDS}s", f"{seconds}s"]
-        cursor.execute(f"SELECT {_END_WHEN_IDLE}, set_config('lock_timeout', %s, true)", limits)
+        cursor.execute(f"SELECT {END_WHEN_IDLE}, set_config('lock_timeout', %s, true)", limits)
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", _GATE)
 
 
 def begin_correction() -> bool:
-    """Be the one correction of this database, until `end_correction` or the connection's end; False: another one is."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", _CORRECTION)
-        return bool(cursor.fetchone()[0])
+    """Be the one correction of this database, until `end_correction` or the session's end; False: another one is."""
+    return try_lock_session(_CORRECTION)
 
 
 def end_correction() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_unlock(%s, %s)", _CORRECTION)
+    unlock_session(_CORRECTION)

@@ -200,9 +200,17 @@ def depth() -> Depth:
         return Depth(*cursor.fetchone())
 
 
-def prune(keep_hours: int) -> int:
-    """Delete messages applied more than `keep_hours` ago; returns how many. What is not applied is never deleted."""
+def prune(keep_hours: int, most: int = 1_000) -> int:
+    """Delete up to `most` messages applied more than `keep_hours` ago; returns how many.
+
+    What is not applied is never deleted. A bounded statement, so that no limit of a server ends it for ever.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM outbox WHERE applied_at < now() - make_interval(hours => %s)", [keep_hours])
+        cursor.execute(
+            "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox"
+            " WHERE applied_at < now() - make_interval(hours => %s) ORDER BY applied_at LIMIT %s"
+            " FOR UPDATE SKIP LOCKED)",
+            [keep_hours, most],
+        )
         deleted: int = cursor.rowcount
         return deleted

@@ -3,9 +3,10 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import InterfaceError, OperationalError, ProgrammingError
+from django.db import Error
 
 from indexer_project.checks import require
+from postgres.errors import Reaction, first_line, reaction, sqlstate
 
 
 class IndexerCommand(BaseCommand):
@@ -16,17 +17,18 @@ class IndexerCommand(BaseCommand):
     requires_system_checks = []
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Run `handle`. Raises `CommandError` for bad settings, a database that is away, or one without tables."""
+        """Run `handle`. Raises `CommandError` for bad settings, or a database that is away, refuses or lacks tables."""
         require(*self.parts)
         try:
             return super().execute(*args, **options)
-        except ProgrammingError as error:
-            if getattr(error.__cause__, "sqlstate", None) != "42P01":  # undefined table
-                raise
-            raise CommandError(f"The database lacks a table: run manage.py migrate. ({_line(error)})") from None
-        except (OperationalError, InterfaceError) as error:
-            raise CommandError(f"The database does not answer, see DATABASE_URL: {_line(error)}") from None
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        except Error as error:
+            found = reaction(error)
+            if found is Reaction.MIGRATE:
+                what = f"The database lacks a table: run manage.py migrate. ({first_line(error)})"
+            elif found in (Reaction.GIVE_UP, Reaction.DIVIDE):
+                raise  # a fault of the program, whose place the traceback tells
+            elif sqlstate(error):
+                what = f"The database refuses, and nothing of this step is done; try again later: {first_line(error)}"
+            else:
+                what = f"The database does not answer, see DATABASE_URL: {first_line(error)}"
+            raise CommandError(what) from None

@@ -6,12 +6,14 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured, MiddlewareNotUsed
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 
 from indexer_project.environment import Environment
+from postgres import session
 
 PRIMARY = "primary"
 """In a process that serves: the database of the admin, which writes. `default` is the one that the API reads."""
@@ -79,6 +81,15 @@ def _session(database: dict[str, Any], parameters: dict[str, str], pool_size: in
     # and longer between its attempts, and not see for minutes that the database is back.
     options["pool"] = {"min_size": 1, "max_size": pool_size, "timeout": 5, "reconnect_timeout": 1}
     return database | {"OPTIONS": options, "CONN_MAX_AGE": 0}
+
+
+def prepare_session(connection: BaseDatabaseWrapper, **signal: Any) -> None:
+    """Receiver of Django's `connection_created`: sessions rely on no default of the server.
+
+    In a process that serves they have limits of their own, from `serve_from`.
+    """
+    if PRIMARY not in connections.settings and connection.vendor == "postgresql":
+        session.prepare_django(connection)
 
 
 def admin_on_primary(

@@ -1,5 +1,6 @@
 """Prometheus metrics, on a port of each process's own when METRICS_PORT is set."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 
 from django.conf import settings
@@ -25,16 +26,25 @@ class ProcessCollector(Collector):
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
+        self._asking = threading.Lock()
 
     def collect(self) -> Iterator[Metric]:
         for name, value in self._counters().items():
             yield CounterMetricFamily(f"indexer_{name}", f"{name.replace('_', ' ')} by this process", value)
+        gauges = self._gauges()
+        yield from gauges or ()
+        yield GaugeMetricFamily("indexer_database_up", "1 when the database answers", gauges is not None)
+
+    def _gauges(self) -> list[Metric] | None:
+        """None when the database does not answer, or has not answered the scrape before this one yet."""
+        if not self._asking.acquire(blocking=False):
+            return None
         try:
-            yield from _state()
-            reachable = 1
+            return list(_state())
         except Error:
-            reachable = 0
-        yield GaugeMetricFamily("indexer_database_up", "1 when the database answers", reachable)
+            return None
+        finally:
+            self._asking.release()
 
 
 def _state() -> Iterator[Metric]:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import SuspiciousOperation
-from django.db import InterfaceError, OperationalError
+from django.db import Error
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
@@ -14,11 +14,11 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from balances.api.refusals import database_refusal, shown
+from postgres.errors import Reaction, reaction
 
 logger = logging.getLogger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
-DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
 def problem(status: int, detail: str, **members: object) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def problem(status: int, detail: str, **members: object) -> dict[str, Any]:
 
 def problem_details(error: Exception, context: dict[str, Any]) -> Response | None:
     """Django REST framework's exception handler; what it leaves (None) is a 500, answered by `server_error`."""
-    if isinstance(error, DATABASE_AWAY):
+    if _database_refuses(error):
         logger.error("Request refused: the database failed error=%s", str(error).strip())
         error = database_refusal(error)
     elif isinstance(error, SuspiciousOperation):
@@ -39,6 +39,12 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
     if response is None:
         return None
     return _as_problem(response, context, getattr(error, "members", {}))
+
+
+def _database_refuses(error: BaseException) -> bool:
+    """Whether the database is away, or cannot serve now, rather than that it was asked for something wrong."""
+    waited_for = (Reaction.WAIT, Reaction.SMALLER, Reaction.MIGRATE)
+    return isinstance(error, Error) and reaction(error) in waited_for
 
 
 def _as_problem(response: Response, context: dict[str, Any], members: dict[str, object]) -> Response:
@@ -69,7 +75,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500, which is also where a database that is away ends up outside the API (the admin)."""
     error = sys.exc_info()[1]
-    if isinstance(error, DATABASE_AWAY):
+    if error is not None and _database_refuses(error):
         away = database_refusal(error)
         return refusal(request, away.status_code, str(away.detail), retry_after=away.wait)
     return refusal(request, HTTPStatus.INTERNAL_SERVER_ERROR, "This is a fault of the server, and it is in its log.")

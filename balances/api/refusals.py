@@ -102,8 +102,8 @@ _BY_SQLSTATE = {
 }
 
 
-def database_refusal(error: Exception) -> DatabaseAway:
-    """What a client is told when the database failed with `error`, an `OperationalError` or `InterfaceError`."""
+def database_refusal(error: BaseException) -> DatabaseAway:
+    """What a client is told when the database failed with `error`, one of Django's."""
     cause = error.__cause__
     if isinstance(cause, PoolTimeout):
         return DatabaseBusy()

@@ -8,10 +8,11 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import SuspiciousOperation
+from django.db import Error
 from django.http import QueryDict
 
 from balances.api.cors import ACCEPTED, ANY, EXPOSED
-from balances.api.problems import DATABASE_AWAY, PROBLEM_JSON, problem
+from balances.api.problems import PROBLEM_JSON, problem
 from balances.api.refusals import RETRY_SECONDS, BadParameter, shown
 from balances.api.throttles import TooManyRequests, count_request
 from balances.stream import reading
@@ -84,7 +85,7 @@ class Stream:
             count_request(_meta(scope))
             asked = read_asked(QueryDict(scope["query_string"]), _header(scope, LAST_EVENT_ID))
             if asked.wanted.tokens:
-                with suppress(*DATABASE_AWAY):  # then nobody is sent away
+                with suppress(Error):  # then nobody is sent away
                     await self.shared.run(reading.check_tokens, asked.wanted.tokens)
         except TooManyRequests as refused:
             later = headers | {"Retry-After": str(refused.wait)}

@@ -2,43 +2,51 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from django.db import close_old_connections, connection
+from django.db import Error, close_old_connections
+
+from blocks.threads import Pool
+from postgres import session
 
 Result = TypeVar("Result")
+
+CLOSE_SECONDS = 2.0
+"""What a connection is in the middle of is waited for at the end, so long at most."""
 
 
 class Connections:
     """`number` connections, lent in the order of asking: who asks again and again takes turns with the others."""
 
     def __init__(self, name: str, number: int) -> None:
-        self._all = [ThreadPoolExecutor(1, f"{name}-{each}") for each in range(number)]
-        self._free: asyncio.Queue[ThreadPoolExecutor] = asyncio.Queue()
+        self._all = [Pool(1, f"{name}-{each}") for each in range(number)]
+        self._free: asyncio.Queue[Pool] = asyncio.Queue()
         for thread in self._all:
             self._free.put_nowait(thread)
 
     async def run(self, work: Callable[..., Result], *arguments: Any) -> Result:
-        """Do `work` in one of the threads. Raises what it raises, Django's `OperationalError` among it."""
+        """Do `work` in one of the threads. Raises what it raises, Django's `Error` among it.
+
+        A session in which the database refused is not used again: see `postgres.session.renew`.
+        """
         thread = await self._free.get()
         try:
-            return await asyncio.get_running_loop().run_in_executor(thread, _do, work, *arguments)
+            return await asyncio.wrap_future(thread.submit(_do, work, *arguments))
         finally:
             self._free.put_nowait(thread)
 
     async def close(self) -> None:
-        """Close the connections and end the threads, when what is under way is done."""
-        loop = asyncio.get_running_loop()
-        await asyncio.gather(*(loop.run_in_executor(thread, _close) for thread in self._all))
+        """Close the connections and end the threads, when what is under way is done, or hangs."""
+        closing = [asyncio.wrap_future(thread.submit(session.renew)) for thread in self._all]
+        await asyncio.wait(closing, timeout=CLOSE_SECONDS)
         for thread in self._all:
-            thread.shutdown(wait=False)
-
-
-def _close() -> None:
-    connection.close()  # the thread's own
+            thread.close()
 
 
 def _do(work: Callable[..., Result], *arguments: Any) -> Result:
     close_old_connections()  # one that broke is made again
-    return work(*arguments)
+    try:
+        return work(*arguments)
+    except Error:
+        session.renew()
+        raise

@@ -2,15 +2,18 @@
 
 import asyncio
 import logging
+import threading
 from typing import NoReturn
 
-from balances.api.problems import DATABASE_AWAY
-from balances.progress import APPLIED
+from django.db import Error
+
+from balances.progress import APPLIED, Progress
 from balances.stream import reading
 from balances.stream.connections import Connections
 from balances.stream.hub import Hub
 from events.bell import AsyncBell
-from events.troubles import Troubles
+from postgres import session
+from postgres.outage_log import OutageLog
 
 logger = logging.getLogger(__name__)
 
@@ -19,23 +22,43 @@ LOOK_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 
 
+def first_look(stop: threading.Event) -> Progress | None:
+    """Where the index is when a stream begins; None when `stop` is set first. A database that is away is waited for."""
+    outage = _outage()
+    while not stop.is_set():
+        try:
+            progress = reading.look()
+        except Error as error:
+            outage.met(error)
+            session.renew()
+            stop.wait(RETRY_SECONDS)
+        else:
+            outage.over()
+            return progress
+    return None
+
+
+def _outage() -> OutageLog:
+    return OutageLog(logger, "Stream waits for the database", "Stream goes on")
+
+
 async def follow(hub: Hub, own: Connections) -> NoReturn:
     """Bring the hub what is new, for ever. A database that is away is waited for; nothing is passed over.
 
     `own`: one connection that nobody else uses, so that nobody who reads what is old delays what is new.
     """
     bell = AsyncBell(APPLIED)
-    troubles = Troubles(logger, "Stream waits for the database", "Stream goes on")
+    outage = _outage()
     try:
         while True:
             try:
                 await bell.listen()
                 while await _bring_some(hub, own):
                     pass
-                troubles.over()
+                outage.over()
                 await bell.wait(LOOK_SECONDS)
-            except DATABASE_AWAY as error:
-                troubles.met(error)
+            except Error as error:
+                outage.met(error)
                 await bell.close()
                 await asyncio.sleep(RETRY_SECONDS)
     finally:

@@ -5,11 +5,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import NoReturn
 
-from balances.api.problems import DATABASE_AWAY
+from django.db import Error
+
 from balances.stream import frames, reading
 from balances.stream.connections import Connections
 from balances.stream.hub import Hub
 from balances.stream.listener import Listener
+from postgres.errors import Reaction, reaction
 
 BEAT_SECONDS = 15.0
 """No connection is silent for longer."""
@@ -45,7 +47,9 @@ class Listening:
         listener = self._listener
         try:
             page = await self._shared.run(reading.read_wanted, listener.position, listener.wanted)
-        except DATABASE_AWAY:
+        except Error as error:
+            if reaction(error) is Reaction.GIVE_UP:
+                raise
             await self._wait(asyncio.sleep(RETRY_SECONDS))
             return
         frame = b""

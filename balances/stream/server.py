@@ -66,7 +66,10 @@ async def serve(stream: Stream, opened: socket.socket, stop: asyncio.Event) -> N
         async with asyncio.TaskGroup() as group:
             beside = [group.create_task(follow(stream.hub, own)), group.create_task(_beat(stream.hub))]
             serving = group.create_task(server.serve(sockets=[opened]))
-            await stop.wait()
+            told = group.create_task(stop.wait())
+            await asyncio.wait({told, serving}, return_when=asyncio.FIRST_COMPLETED)
+            if not stop.is_set():
+                raise RuntimeError("the server came to an end before it was told to")
             stream.stop()
             server.should_exit = True
             await serving

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from django.db import OperationalError
 
-from balances import checkpoints, walker
+from balances import checkpoints
 from balances.models import CheckpointWalk
 from balances.walker import BACKLOG, PAUSE_SECONDS, Walker
 from tests.balances.ledger import apply_all, put, start_chain
@@ -63,10 +63,10 @@ def test_finish_does_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_database_that_is_away_is_waited_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(walker, "close_old_connections", lambda: None)
+    monkeypatch.setattr("postgres.session.renew", lambda: None)  # the test's own connection
     away = [True, True, False]
 
-    def step() -> bool:
+    def step(most: int | None) -> bool:
         if away.pop(0):
             raise OperationalError("the server closed the connection")
         return False

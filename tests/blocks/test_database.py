@@ -136,6 +136,43 @@ def test_a_row_that_the_database_refuses_blocks_its_own_height_only(test5: Recor
     assert_holds(test5)
 
 
+def test_a_window_that_exceeds_a_limit_of_the_server_is_stored_in_parts(test5: Recording) -> None:
+    refused: list[int] = []
+
+    def limit(chain_id: str, transactions: Sequence[TransactionAnswer]) -> None:
+        if len({transaction.block_height for transaction in transactions}) > 5:
+            refused.append(len(transactions))
+            cancel_statement()
+
+    with ReplaySource(test5) as source:
+        running = sync(source.url, record=limit)
+    assert refused
+    assert not running._retries.reasons(), "no height is to blame"
+    assert_holds(test5)
+
+
+def test_a_height_that_alone_exceeds_a_limit_is_waited_for(test5: Recording, caplog: pytest.LogCaptureFixture) -> None:
+    small = [False]
+
+    def limit(chain_id: str, transactions: Sequence[TransactionAnswer]) -> None:
+        if not small[0]:
+            cancel_statement()
+
+    with ReplaySource(test5) as source, Sync(source.url, record=limit) as running:
+        wait_until(lambda: "waits for the database" in caplog.text)
+        assert running.alive
+        small[0] = True
+        wait_until(lambda: whole(205))
+    assert caplog.text.count("waits for the database") == 1
+    assert_holds(test5)
+
+
+def cancel_statement() -> None:
+    """As the server does at its `statement_timeout`."""
+    with connection.cursor() as cursor:
+        cursor.execute("DO $$ BEGIN RAISE 'canceling statement' USING ERRCODE = '57014'; END $$")
+
+
 def test_a_height_is_stored_with_its_messages_or_not_at_all(gnotest: Recording) -> None:
     """At every moment the outbox and the blocks agree: seen from another connection while the sync goes on."""
     with ReplaySource(gnotest) as source, Sync(source.url, record=wiring.record_events, window_blocks=3):

@@ -2,12 +2,14 @@
 
 import json
 import socket
+import threading
+from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Metric, generate_latest
 
 from blocks.models import AcceptedGap, Chain, EndpointState, IncompleteRange
 from events.models import OutboxMessage
@@ -70,6 +72,27 @@ def test_status_tells_people_the_same() -> None:
 
 def test_status_of_an_empty_database_is_no_error() -> None:
     assert json.loads(status(json=True))["indexed"] == -1
+
+
+def test_a_scrape_that_hangs_is_waited_for_by_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that is frozen would otherwise cost a thread and a connection for each scrape."""
+    collector, hangs, go_on = ProcessCollector(dict), threading.Event(), threading.Event()
+
+    def hang() -> Iterator[Metric]:
+        hangs.set()
+        assert go_on.wait(20)
+        return iter(())
+
+    monkeypatch.setattr("indexer_project.metrics._state", hang)
+    first = threading.Thread(target=lambda: list(collector.collect()))
+    first.start()
+    try:
+        assert hangs.wait(20)
+        assert [each.samples[0].value for each in collector.collect()] == [0.0]
+    finally:
+        go_on.set()
+        first.join(20)
+    assert [each.samples[0].value for each in collector.collect()] == [1.0]
 
 
 @pytest.mark.usefixtures("chain")

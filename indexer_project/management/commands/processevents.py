@@ -1,8 +1,6 @@
 """`manage.py processevents`: an Event Processor, with a walker; start as many as you like."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -12,11 +10,13 @@ from balances.processor import Processor
 from balances.progress import read_progress
 from balances.walker import Walker
 from events import outbox
+from events.queues import Queue
 from events.sqs import QueueUnavailable
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
 from indexer_project.metrics import MetricsPortTaken, serve_metrics
 from indexer_project.stopping import stop_on_signals
+from indexer_project.threads import beside, end_with_any_thread
 
 
 class Command(IndexerCommand):
@@ -37,8 +37,12 @@ class Command(IndexerCommand):
             queue = wiring.queue()
         except QueueUnavailable as error:
             raise CommandError(str(error)) from None
+        end_with_any_thread()
         ended = threading.Event()
-        stop = stop_on_signals(ended.set)
+        with stop_on_signals(ended.set) as stop:
+            self._process(queue, stop, ended, until_applied=until_applied)
+
+    def _process(self, queue: Queue, stop: threading.Event, ended: threading.Event, *, until_applied: bool) -> None:
         processor = Processor(
             queue,
             lambda: read_progress().chain_id,
@@ -51,7 +55,7 @@ class Command(IndexerCommand):
         except MetricsPortTaken as error:
             raise CommandError(str(error)) from None
         try:
-            with _beside(Walker(ended)):
+            with beside(Walker(ended).run, "walker", stop=ended):
                 processor.run(until_applied=until_applied)
         finally:
             queue.close()
@@ -60,15 +64,3 @@ class Command(IndexerCommand):
         self.stdout.write(f"Applied {processor.transfers} transfers in {processor.messages} messages.")
         if until_applied and (left := outbox.depth().set_aside):
             raise CommandError(f"{left} messages are set aside: see manage.py deadletters list.")
-
-
-@contextmanager
-def _beside(walker: Walker) -> Iterator[None]:
-    """The walker in a thread beside the block."""
-    thread = threading.Thread(target=walker.run, name="walker")
-    thread.start()
-    try:
-        yield
-    finally:
-        walker.stop.set()
-        thread.join()

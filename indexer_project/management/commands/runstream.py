@@ -1,19 +1,22 @@
 """`manage.py runstream`: the stream of events, in a process of its own."""
 
 import asyncio
+import socket
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from balances.stream import reading
 from balances.stream.app import Stream
+from balances.stream.following import first_look
 from balances.stream.hub import Hub
 from balances.stream.server import AddressTaken, open_socket, serve
 from indexer_project.commands import IndexerCommand
 from indexer_project.databases import serve_from
 from indexer_project.metrics import MetricsPortTaken, serve_metrics
 from indexer_project.stopping import stop_on_signals
+from indexer_project.threads import end_with_any_thread
 
 
 class Command(IndexerCommand):
@@ -25,22 +28,34 @@ class Command(IndexerCommand):
     )
 
     def handle(self, **options: Any) -> None:
+        end_with_any_thread()
         serve_from(settings.DATABASES["default"], None, timeout=settings.STATEMENT_TIMEOUT_SECONDS, pool_size=0)
-        hub = Hub(reading.look())
-        stream = Stream(hub, most=settings.STREAM_MAX_LISTENERS, origins=frozenset(settings.CORS_ORIGINS))
+        self._stream: Stream | None = None
         try:
-            serve_metrics(lambda: {"streams_opened": stream.opened})
-            opened = open_socket(settings.STREAM_HOST, settings.STREAM_PORT)
+            serve_metrics(lambda: {"streams_opened": self._stream.opened if self._stream else 0})
         except MetricsPortTaken as error:
             raise CommandError(str(error)) from None
+        with stop_on_signals() as stop:
+            progress = first_look(stop)
+        if progress is None:
+            return
+        self._stream = Stream(
+            Hub(progress), most=settings.STREAM_MAX_LISTENERS, origins=frozenset(settings.CORS_ORIGINS)
+        )
+        try:
+            opened = open_socket(settings.STREAM_HOST, settings.STREAM_PORT)
         except AddressTaken as error:
             raise CommandError(f"STREAM_HOST and STREAM_PORT cannot be listened at: {error}") from None
         self.stdout.write(f"The stream is at {settings.STREAM_HOST}:{settings.STREAM_PORT}.")
+        asyncio.run(_serve(self._stream, opened))
 
-        async def run() -> None:
-            stop = asyncio.Event()
-            loop = asyncio.get_running_loop()
-            stop_on_signals(lambda: loop.call_soon_threadsafe(stop.set))
-            await serve(stream, opened, stop)
 
-        asyncio.run(run())
+async def _serve(stream: Stream, opened: socket.socket) -> None:
+    ending, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def end() -> None:
+        with suppress(RuntimeError):  # the loop has ended by itself
+            loop.call_soon_threadsafe(ending.set)
+
+    with stop_on_signals(end):
+        await serve(stream, opened, ending)

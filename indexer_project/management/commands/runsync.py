@@ -2,8 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import Any
 
 from django.conf import settings
@@ -12,12 +11,12 @@ from django.core.management.base import CommandError, CommandParser
 from blocks.doorbell import Doorbell
 from blocks.progress import ProgressReport
 from blocks.synchronizer import Synchronizer
-from events.relay import Relay
 from events.sqs import QueueUnavailable
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
 from indexer_project.metrics import MetricsPortTaken, serve_metrics
 from indexer_project.stopping import stop_on_signals
+from indexer_project.threads import beside, end_with_any_thread
 
 
 class Command(IndexerCommand):
@@ -34,8 +33,12 @@ class Command(IndexerCommand):
         parser.add_argument("--until-tip", action="store_true", help="end when nothing is missing up to the tip")
 
     def handle(self, *, until_tip: bool, **options: Any) -> None:
+        end_with_any_thread()
         wake = threading.Event()
-        stop = stop_on_signals(wake.set)
+        with stop_on_signals(wake.set) as stop:
+            self._sync(stop, wake, until_tip=until_tip)
+
+    def _sync(self, stop: threading.Event, wake: threading.Event, *, until_tip: bool) -> None:
         report = ProgressReport(sys.stderr)
         try:
             relay = wiring.relay(stop) if settings.QUEUE == "sqs" else None
@@ -52,26 +55,9 @@ class Command(IndexerCommand):
         doorbell = Doorbell([endpoint.url for endpoint in synchronizer.endpoints.all], synchronizer.ring)
         doorbell.start()
         try:
-            with _running(relay, stop):
+            # After an ordinary end the relay publishes what is left.
+            with beside(relay.run, "relay", stop=stop, finish=relay.finish) if relay else nullcontext():
                 synchronizer.run(until_tip=until_tip)
         finally:
             doorbell.stop()
             report.close()
-
-
-@contextmanager
-def _running(relay: Relay | None, stop: threading.Event) -> Iterator[None]:
-    """The relay in a thread beside the block; after an ordinary end of the block it publishes what is left."""
-    if relay is None:
-        yield
-        return
-    thread = threading.Thread(target=relay.run, name="relay")
-    thread.start()
-    try:
-        yield
-        relay.finish()
-    except BaseException:
-        stop.set()
-        raise
-    finally:
-        thread.join()
