@@ -147,7 +147,7 @@ def test_a_window_that_exceeds_a_limit_of_the_server_is_stored_in_parts(test5: R
     with ReplaySource(test5) as source:
         running = sync(source.url, record=limit)
     assert refused
-    assert not running._retries.reasons(), "no height is to blame"
+    assert not running._retries.all(), "no height is to blame"
     assert_holds(test5)
 
 

@@ -103,7 +103,7 @@ def test_the_chain_of_most_endpoints_is_adopted(test5: Recording) -> None:
 
 def test_a_fork_that_shares_block_1_is_never_stored_beside_the_chain(test5: Recording) -> None:
     """For a while, in the middle of a backfill, the address leads to a fork."""
-    with ReplaySource(test5, start=200) as source, Sync(source.url, window_blocks=2, connections=3) as running:
+    with ReplaySource(test5, start=200) as source, Sync(source.url, window_blocks=5, connections=3) as running:
         wait_until(lambda: covered(9))
         source.faults.other_chain = forked(test5, 5)
         asked = len(source.requests)
