@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
-from balances import checkpoints
 from balances.correct import Correction
 from balances.segments import LAST
 from blocks.holes import holes
@@ -162,7 +161,6 @@ def _drop_batch(first: int) -> tuple[int, dict[str, int]]:
             cursor.execute(statement, [lowest])
             counts[name] = cursor.rowcount
         cursor.execute(_CUT, {"lowest": lowest})
-        checkpoints.forget(lowest)
         cursor.execute(_UNCOVER, {"lowest": lowest})
         if lowest == first:
             cursor.execute(_END, [first])
