@@ -194,6 +194,10 @@ class Synchronizer:
         if self.tip >= 0:
             store.report_waiting(next((span.first for span in self._missing()), None))
 
+    def left(self) -> int | None:
+        """How many heights are missing up to the tip; None while that is unknown."""
+        return None if self.tip < 0 else sum(len(span) for span in self._missing())
+
     def _missing(self) -> list[Span]:
         return missing_spans(self.settings.start_height, self.tip, union(self.coverage, self._accepted))
 
