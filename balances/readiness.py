@@ -31,7 +31,7 @@ def why_not_ready(progress: Progress, max_lag: int, stall_seconds: int) -> str |
         return "Nothing is stored yet."
     if progress.conflict:
         return with_way_out(progress.conflict)
-    source = read_source(chain)
+    source = read_source(chain, chain.now)
     seconds = source.seconds_since_level()
     if seconds is None or seconds > stall_seconds:
         since = "" if seconds is None else f" for {seconds:.0f} s"

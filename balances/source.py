@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models.functions import Now
 
 from blocks.models import Chain, EndpointState
 
@@ -51,15 +50,15 @@ class Source:
         return (self.now - max(answers)).total_seconds() if answers else None
 
 
-def read_source(chain: Chain) -> Source:
+def read_source(chain: Chain, now: datetime) -> Source:
     """Raises Django's database errors."""
     highest = chain.coverage[-1][1] if chain.coverage else -1
-    rows = EndpointState.objects.order_by("url").values_list(*_COLUMNS, Now())
-    endpoints = [
-        Endpoint(url, tip, trouble, seen_at, answered_at, level=not trouble and tip >= highest)
-        for url, tip, trouble, seen_at, answered_at, _ in rows
-    ]
-    return Source(endpoints, rows[0][-1] if endpoints else datetime.min)
-
-
-_COLUMNS = ("url", "tip", "trouble", "seen_at", "answered_at")
+    return Source(
+        [
+            Endpoint(url, tip, trouble, seen_at, answered_at, level=not trouble and tip >= highest)
+            for url, tip, trouble, seen_at, answered_at in EndpointState.objects.order_by("url").values_list(
+                "url", "tip", "trouble", "seen_at", "answered_at"
+            )
+        ],
+        now,
+    )

@@ -86,8 +86,8 @@ class Status:
 
 def read_status(progress: Progress) -> Status:
     """Raises Django's database errors."""
-    chain = Chain.objects.filter(id=1).first()
-    source = None if chain is None else read_source(chain)
+    chain = Chain.objects.annotate(now=Now()).filter(id=1).first()
+    source = None if chain is None else read_source(chain, chain.now)
     tip = max(progress.tip, progress.indexed)
     lag = tip - progress.indexed if source is not None and source.tells_the_tip() else None
     spans, stored = gaps.open_spans()
