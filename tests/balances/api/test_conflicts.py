@@ -77,8 +77,8 @@ def test_service_routes_and_commands_answer_and_say_it(gnotest: Recording, clien
     assert client.get("/ready").json()["detail"] == SAID
     assert client.get("/schema").status_code == 200
     out = StringIO()
-    for command in ("status", "audit"):
-        call_command(command, stdout=out)
+    call_command("gaps", "list", stdout=out)
+    call_command("status", stdout=out)
     assert SAID in out.getvalue()
 
 
