@@ -38,8 +38,9 @@ WHERE kept <> added_up ORDER BY tokens.path, accounts.address, kind LIMIT {SHOWN
 
 # What was applied beyond the indexed height is taken off again: there, the incoming half may be the one that waits.
 _LATER = f"block_height > %(indexed)s AND {segments.between('%(indexed)s', str(segments.LAST))}"
+# Those that count first: anybody can make any number of the others.
 _NEGATIVE = f"""
-SELECT tokens.path, accounts.address, held.amount - later.amount AS amount
+SELECT tokens.path, accounts.address, held.amount - later.amount AS amount, standard, tokens.path = realm AS by_realm
 FROM balances AS held JOIN tokens ON tokens.id = held.token_id JOIN accounts ON accounts.id = held.account_id
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(amount), 0) AS amount FROM (
@@ -50,7 +51,8 @@ CROSS JOIN LATERAL (
         WHERE {_LATER} AND from_account_id = held.account_id AND token_id = held.token_id
     ) AS sides
 ) AS later
-WHERE held.amount < 0 AND held.amount < later.amount ORDER BY tokens.path, accounts.address LIMIT {SHOWN}
+WHERE held.amount < 0 AND held.amount < later.amount
+ORDER BY standard DESC, by_realm, tokens.path, accounts.address LIMIT {SHOWN}
 """  # noqa: S608  # our own constants
 
 # Only when it is said to be level: while a backfill goes on, the list of holders follows later.
@@ -90,7 +92,11 @@ class Break:
     up), negative (at the indexed height, against 0), ranking (its place in the list of holders against the balance),
     balance and movements (sum and number of its transfers, kept against added up), checkpoint (what was held at a
     height of the past, kept against added up; without an address: by nobody, which is the supply with a minus), segment
-    (of a transfer, kept against that of its height).
+    (of a transfer, kept against that of its height), chain (blocks that do not link, told in `detail`; no token, no
+    numbers).
+
+    Only of negatives it is told what token it is. `standard`: stamped by the chain's GRC20 library, or of a chain that
+    has none. `by_realm`: its realm stamps its events itself, so it may contradict itself.
     """
 
     kind: str
@@ -98,6 +104,17 @@ class Break:
     address: str
     found: int
     expected: int
+    standard: bool = True
+    by_realm: bool = False
+    detail: str = ""
+
+    def is_failure(self, *, realms_may_lie: bool) -> bool:
+        """Whether the ledger is wrong, and not what a realm emits of a token of its own.
+
+        A token that is not standard never makes it wrong: anybody can emit a burn from an address that was never
+        credited. Nor, with `realms_may_lie`, does a standard one of a chain where every realm stamps its own events.
+        """
+        return self.kind != "negative" or (self.standard and not (self.by_realm and realms_may_lie))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +129,22 @@ class Audit:
     deep: bool
 
 
+def _chain_breaks(progress: Progress) -> list[str]:
+    """What is stored and does not link, in words."""
+    return [progress.conflict] if progress.conflict_stored else []
+
+
 def audit(*, deep: bool) -> Audit:
     """Look through every token; with `deep`, every balance too, against the sum of its transfers."""
     with one_snapshot(), connection.cursor() as cursor:
         progress = read_progress()
-        breaks = []
+        breaks = [Break("chain", "", "", 0, 0, detail=text) for text in _chain_breaks(progress)]
         cursor.execute(_TOTALS)
         for path, kind, kept, added_up in cursor.fetchall():
             breaks.append(Break(kind, path or "", "", int(kept), int(added_up)))
         cursor.execute(_NEGATIVE, {"indexed": progress.indexed})
-        breaks += [Break("negative", path, address, int(amount), 0) for path, address, amount in cursor.fetchall()]
+        for path, address, amount, standard, by_realm in cursor.fetchall():
+            breaks.append(Break("negative", path, address, int(amount), 0, standard, by_realm))
         cursor.execute(_RANKING)
         breaks += [
             Break("ranking", path, address, int(ranked), int(amount))

@@ -4,7 +4,7 @@ Inside a transaction that has closed `events.gate`: nobody else writes the ledge
 comparing, and only differences are written: transfers, then the balances and totals that they change, then names.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from django.db import connection
@@ -12,6 +12,8 @@ from django.db import connection
 from balances import checkpoints, names, segments
 from balances.moves import FORGET_BALANCES, MOVE_AND_RANK
 from blocks.copying import copy_rows
+from blocks.fields import height_ranges
+from blocks.plan import Span
 from events.deriving import Derived
 from events.grc20 import Movement, NewToken, realm_and_key
 
@@ -48,7 +50,7 @@ SELECT block_height, tx_index, event_index,
        was.amount AS was_amount,
        is_.token_id AS is_token, is_.from_account_id AS is_from, is_.to_account_id AS is_to, is_.amount AS is_amount,
        is_.segment AS is_segment
-FROM (SELECT * FROM transfers WHERE block_height BETWEEN %s AND %s) AS was
+FROM (SELECT * FROM transfers WHERE block_height BETWEEN %s AND %s AND NOT block_height <@ %s::int8multirange) AS was
 FULL JOIN (
     SELECT block_height, tx_index, event_index, tokens.id AS token_id, senders.id AS from_account_id,
            recipients.id AS to_account_id, amount,
@@ -128,10 +130,14 @@ class Corrected:
 
 @dataclass
 class Correction:
-    """What events say of heights `first` to `last`, taken in part by part, then made so."""
+    """What events say of heights `first` to `last`, taken in part by part, then made so.
+
+    `excluded`: ranges among them of which nothing is known, so that their transfers stay as they are.
+    """
 
     first: int
     last: int
+    excluded: Sequence[Span] = ()
     _tokens: dict[str, bool] = field(default_factory=dict, init=False)
     _announced: list[names.Row] = field(default_factory=list, init=False)
 
@@ -163,7 +169,8 @@ class Correction:
             cursor.execute(_TOKENS, columns)
             standards = cursor.rowcount - (len(rows) - known)
             cursor.execute(_ACCOUNTS)
-            cursor.execute(_DIFFERING, [self.first, self.last])
+            excluded = height_ranges([(span.first, span.last) for span in self.excluded])
+            cursor.execute(_DIFFERING, [self.first, self.last, excluded])  # type: ignore[list-item]  # psycopg dumps ranges; the stubs know plain values only
             cursor.execute(_COUNT)
             added, removed, changed, lowest = cursor.fetchone()
             cursor.execute("SELECT was_token FROM differing UNION SELECT is_token FROM differing")
@@ -175,7 +182,7 @@ class Correction:
             cursor.execute(_MOVE)
             if lowest is not None:
                 checkpoints.forget(lowest)
-            announcements, named = names.correct(self.first, self.last, self._announced, columns[0])
+            announcements, named = names.correct((self.first, self.last), excluded, self._announced, columns[0])
             if removed or changed or announcements:
                 touched = sorted(concerned | named)
                 cursor.execute(_FORGET_BALANCES)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from django.db import connection
+from psycopg.types.multirange import Multirange
 
 Row = tuple[int, int, int, str, str, str, int]
 """height, tx_index, event_index, token's path, name, symbol, decimals."""
@@ -17,7 +18,8 @@ JOIN tokens USING (path)
 """
 
 _REMOVE = """
-DELETE FROM announcements WHERE block_height BETWEEN %s AND %s AND NOT EXISTS (
+DELETE FROM announcements WHERE block_height BETWEEN %s AND %s AND NOT block_height <@ %s::int8multirange
+AND NOT EXISTS (
     SELECT FROM reannounced AS said
     WHERE (said.block_height, said.tx_index, said.event_index, said.token_id, said.name, said.symbol, said.decimals)
         = (announcements.block_height, announcements.tx_index, announcements.event_index, announcements.token_id,
@@ -48,8 +50,11 @@ RETURNING tokens.id
 """
 
 
-def correct(first: int, last: int, announced: Sequence[Row], paths: Sequence[object]) -> tuple[int, set[int]]:
-    """Make `announced` the announcements of heights `first` to `last`, and name these tokens and those of `paths` anew.
+def correct(
+    heights: tuple[int, int], excluded: Multirange[int], announced: Sequence[Row], paths: Sequence[object]
+) -> tuple[int, set[int]]:
+    """Make `announced` the announcements of `heights`, (first, last) without what is `excluded`, and name these tokens
+    and those of `paths` anew.
 
     Returns how many announcements or names were not as they should be, and the ids of the tokens that it concerns.
     Inside the caller's transaction, the tokens' rows being there.
@@ -57,7 +62,7 @@ def correct(first: int, last: int, announced: Sequence[Row], paths: Sequence[obj
     columns: list[list[object]] = [list(column) for column in zip(*announced, strict=True)] or [[] for _ in range(7)]
     with connection.cursor() as cursor:
         cursor.execute(_CREATE, columns)
-        cursor.execute(_REMOVE, [first, last])
+        cursor.execute(_REMOVE, [*heights, excluded])  # type: ignore[list-item]  # psycopg dumps ranges; the stubs know plain values only
         differing: dict[str, int] = dict(cursor.fetchall())
         concerned = set(differing.values())  # of tokens that may be announced no more
         cursor.execute(_ADD)

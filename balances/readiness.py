@@ -2,42 +2,65 @@
 
 from datetime import datetime
 
-from django.db.models import Max
 from django.db.models.functions import Now
 
 from balances.progress import Progress
-from blocks.models import Chain, EndpointState
+from balances.source import Source, read_source
+from blocks.models import Chain
 from events import pending
+
+WAY_OUT = 'See "The chain was reset" in docs/operations.md.'
+
+_LONGEST_TEXT = 200
+
+
+def with_way_out(conflict: str) -> str:
+    """What is said of a conflict wherever it is the reason."""
+    return f"{conflict.strip().rstrip('.')}. {WAY_OUT}"
 
 
 def why_not_ready(progress: Progress, max_lag: int, stall_seconds: int) -> str | None:
     """Why answers from here should not be used, in words; None when the index is ready.
 
-    Ready: indexed to within `max_lag` heights of the tip; an endpoint in use said within `stall_seconds` how far the
-    chain is; and what is not in yet has not been known for longer than that. `progress` is that of the caller's
-    snapshot.
+    Ready: no two blocks contradict each other; a level endpoint said within `stall_seconds` how far the chain is;
+    indexed to within `max_lag` heights of the tip; and what is not in yet has not been known for longer than
+    `stall_seconds`. `progress` is that of the caller's snapshot.
     """
-    chain = Chain.objects.values_list("waiting_height", "waiting_since", Now()).first()
+    chain = Chain.objects.annotate(now=Now()).filter(id=1).first()
     if chain is None:
         return "Nothing is stored yet."
-    waiting_height, waiting_since, now = chain
-    seen_at = EndpointState.objects.filter(trouble="", tip__gte=0).aggregate(at=Max("seen_at"))["at"]
-    if _seconds(seen_at, now) > stall_seconds:
-        since = "" if seen_at is None else f" for {_seconds(seen_at, now):.0f} s"
-        return f"No endpoint said{since} how far the chain is. Allowed are {stall_seconds} s (READY_STALL_SECONDS)."
+    if progress.conflict:
+        return with_way_out(progress.conflict)
+    source = read_source(chain, chain.now)
+    seconds = source.seconds_since_level()
+    if seconds is None or seconds > stall_seconds:
+        since = "" if seconds is None else f" for {seconds:.0f} s"
+        return (
+            f"No endpoint said{since} how far the chain is{_troubles(source)}. "
+            f"Allowed are {stall_seconds} s (READY_STALL_SECONDS)."
+        )
     lag = progress.tip - progress.indexed
     if lag > max_lag:
         behind = f"Indexed up to height {progress.indexed} of {progress.tip}, {lag} behind"
         return f"{behind}. Allowed are {max_lag} (READY_MAX_LAG)."
     message = pending.waiting_since()
-    if message is not None and _seconds(message[1], now) > stall_seconds:
-        return _stalled(message[0], "waits to be applied", _seconds(message[1], now), stall_seconds)
+    if message is not None and _seconds(message[1], chain.now) > stall_seconds:
+        return _stalled(message[0], "waits to be applied", _seconds(message[1], chain.now), stall_seconds)
     # The synchronizer writes it down every few seconds, so the height may have come in meanwhile.
-    if waiting_height is not None and progress.contiguous < waiting_height:
-        seconds = _seconds(waiting_since, now)
+    if chain.waiting_height is not None and progress.contiguous < chain.waiting_height:
+        seconds = _seconds(chain.waiting_since, chain.now)
         if seconds > stall_seconds:
-            return _stalled(waiting_height, "is missing", seconds, stall_seconds)
+            return _stalled(chain.waiting_height, "is missing", seconds, stall_seconds)
     return None
+
+
+def _troubles(source: Source) -> str:
+    """What each endpoint lacks, in words."""
+    told = []
+    for each in source.endpoints:
+        behind = "is not heard of" if each.level else f"is behind, at height {each.tip}"
+        told.append(f"{each.url} {each.trouble[:_LONGEST_TEXT] or behind}")
+    return f" ({'; '.join(told)})" if told else ""
 
 
 def _stalled(height: int, what: str, seconds: float, allowed: int) -> str:

@@ -4,15 +4,17 @@ What it costs is bounded, however much is missing or waits: lists are cut to the
 snapshot, and hand it that snapshot's progress.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models.functions import Now
 
 from balances.progress import Progress
+from balances.source import STALE_SECONDS, Endpoint, read_source
 from blocks import gaps
 from blocks.gaps import Gap
-from blocks.models import AcceptedGap, Block, Chain, EndpointState
+from blocks.models import AcceptedGap, Block, Chain, SynchronizerState
 from events import pending
 from events.pending import Backlog
 
@@ -29,53 +31,102 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
-    """What the synchronizer last saw of an endpoint; `tip` is −1 and `trouble` says why while it is left alone."""
+class Synchronizer:
+    """A synchronizer: the one that writes (`leads`), or one that stands by. `silent`: it seems to have ended."""
 
-    url: str
-    tip: int
-    trouble: str
+    name: str
+    leads: bool
+    since: datetime
     seen_at: datetime
+    silent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewestBlock:
+    """The highest block that is stored. `age_seconds`: since the chain made it."""
+
+    height: int
+    time: datetime
+    age_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`lag`: heights the index is behind the tip. `lag_seconds`: the age of the newest block that is indexed, 0 at the
-    tip, None while there is none. `now`: the database's clock."""
+    """`tip`: the highest height that the chain is known to have, never below what is indexed.
+
+    `lag`: heights the index is behind the tip; None while no level endpoint says how far the chain is, so that nothing
+    is known. `lag_seconds`: the age of the newest block that is indexed, 0 at the tip, None while that is unknown.
+    `first_height_proven`: the chain's first block has no predecessor; otherwise no endpoint has what is below.
+    """
 
     progress: Progress
+    tip: int
+    first_height_proven: bool
     stored_blocks: int
-    lag: int
+    lag: int | None
     lag_seconds: float | None
     tip_seen_at: datetime | None
+    newest: NewestBlock | None
     missing: Missing
     accepted: Missing
-    endpoints: list[Endpoint]
+    endpoints: Sequence[Endpoint]
+    synchronizers: list[Synchronizer]
     backlog: Backlog
+
+    @property
+    def first_height_note(self) -> str:
+        """What the first height means, in words."""
+        first = self.progress.first_height
+        if first is None:
+            return "The chain's first height is not known yet."
+        if self.first_height_proven:
+            return f"The chain begins at height {first}: that block has no predecessor."
+        return f"No endpoint has anything below height {first}: that part of the history is not available or counted."
 
 
 def read_status(progress: Progress) -> Status:
     """Raises Django's database errors."""
-    lag = max(0, progress.tip - progress.indexed)
-    tip_seen_at = Chain.objects.values_list("tip_seen_at", flat=True).first()
+    chain = Chain.objects.annotate(now=Now()).filter(id=1).first()
+    source = None if chain is None else read_source(chain, chain.now)
+    tip = max(progress.tip, progress.indexed)
+    lag = tip - progress.indexed if source is not None and source.tells_the_tip() else None
     spans, stored = gaps.open_spans()
     return Status(
         progress=progress,
+        tip=tip,
+        first_height_proven=chain is not None and chain.first_height_proven,
         stored_blocks=stored,
         lag=lag,
-        lag_seconds=_age(progress.indexed) if lag else 0.0,
-        tip_seen_at=tip_seen_at,
+        lag_seconds=_age(progress.indexed) if lag else lag,
+        tip_seen_at=None if chain is None else chain.tip_seen_at,
+        newest=_newest(),
         missing=Missing(len(spans), sum(len(span) for span in spans), gaps.with_reasons(spans[:FEW])),
         accepted=Missing(AcceptedGap.objects.count(), progress.accepted, gaps.accepted_gaps(FEW)),
-        endpoints=[Endpoint(*row) for row in EndpointState.objects.order_by("url").values_list(*_ENDPOINT)],
+        endpoints=[] if source is None else source.endpoints,
+        synchronizers=_synchronizers(),
         backlog=pending.backlog(),
     )
 
 
-_ENDPOINT = ("url", "tip", "trouble", "seen_at")
+def _newest() -> NewestBlock | None:
+    found = Block.objects.order_by("-height").values_list("height", "time", Now()).first()
+    return None if found is None else NewestBlock(found[0], found[1], _seconds(found[1], found[2]))
+
+
+def _synchronizers() -> list[Synchronizer]:
+    """The one that leads first, then those that reported last."""
+    rows = SynchronizerState.objects.order_by("-leads", "-seen_at", "name")
+    return [
+        Synchronizer(name, leads, since, seen_at, _seconds(seen_at, now) > STALE_SECONDS)
+        for name, leads, since, seen_at, now in rows.values_list("name", "leads", "since", "seen_at", Now())[:FEW]
+    ]
 
 
 def _age(height: int) -> float | None:
     """Seconds since the chain made the block, by the database's clock."""
     found = Block.objects.filter(height=height).values_list("time", Now()).first()
-    return None if found is None else max(0.0, (found[1] - found[0]).total_seconds())
+    return None if found is None else _seconds(*found)
+
+
+def _seconds(since: datetime, now: datetime) -> float:
+    return max(0.0, (now - since).total_seconds())

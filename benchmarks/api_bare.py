@@ -41,6 +41,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., object]) 
         "indexedHeight": height,
         "includesUpTo": height,
         "acceptedGaps": progress["accepted"],
+        "firstHeight": progress["first_height"],
     }
     content = json.dumps(body, separators=(",", ":")).encode()
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(content)))])

@@ -13,6 +13,9 @@ logger = logging.getLogger(__name__)
 
 LINE_SECONDS = 10.0
 
+UNKNOWN = "unknown"
+"""What is said of the tip, and of all that follows from it, while no endpoint shows one."""
+
 
 class ProgressReport:
     """Counts what is stored and says so. `out`: where a bar is drawn when it is a terminal."""
@@ -54,21 +57,22 @@ class ProgressReport:
 
     def _draw(self, bar: "tqdm[NoReturn]") -> None:
         assert self._synchronizer is not None
-        bar.total = self._synchronizer.tip + 1 - self._synchronizer.settings.start_height
+        covered, left = self._covered(), self._synchronizer.left()
+        bar.total = None if left is None else covered + left
         bar.initial = self._at_first
-        bar.n = self._covered()
+        bar.n = covered
         bar.set_postfix({"transactions": self._transactions}, refresh=True)
 
     def _log(self) -> None:
         assert self._synchronizer is not None
         seconds = max(time.monotonic() - self._started, 0.001)
-        left = self._synchronizer.tip + 1 - self._synchronizer.settings.start_height - self._covered()
+        left = self._synchronizer.left()
         logger.info(
-            "Stored blocks=%d transactions=%d blocks_per_second=%.0f tip=%d left=%d seconds_left=%.0f",
+            "Stored blocks=%d transactions=%d blocks_per_second=%.0f tip=%s left=%s seconds_left=%s",
             self._blocks,
             self._transactions,
             self._blocks / seconds,
-            self._synchronizer.tip,
-            left,
-            left * seconds / max(self._blocks, 1),
+            UNKNOWN if left is None else self._synchronizer.tip,
+            UNKNOWN if left is None else left,
+            UNKNOWN if left is None else f"{left * seconds / max(self._blocks, 1):.0f}",
         )

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from blocks import gaps
 from blocks.answers import BlockAnswer, TransactionAnswer
 from blocks.fetch import Window, fetch_window
+from blocks.holes import holes
 from blocks.models import Block, Chain, Transaction
 from blocks.plan import Span, windows
 from blocks.storable import storable
@@ -28,6 +30,7 @@ def resync(
 ) -> Iterator[Difference]:
     """Read `span` again, window by window, store what differs, and yield the differences.
 
+    A height that counts as complete, whose rows are gone and which the source does not give whole, is missing after it.
     Raises `EndpointUnavailable` when no endpoint answers, and `WrongChain`.
     """
     chain = Chain.objects.get(id=1)
@@ -37,6 +40,9 @@ def resync(
         if differences:
             write_window(chain, record, window)
         yield from differences
+        if gone := [height for hole in holes(part.first, part.last) for height in range(hole.first, hole.last + 1)]:
+            gaps.uncover(gone)
+            yield from (Difference(height, None, "its rows are gone; it is missing from now on") for height in gone)
 
 
 def _fetch(endpoints: Sequence[TxIndexer], span: Span, rows: int) -> Window:

@@ -135,15 +135,24 @@ class EndpointReport:
     answered_at: datetime | None
 
 
+# An answer that shows an endpoint below what is stored is of no use, and a process that starts knows no earlier one: so
+# what was answered before stands until a level endpoint answers again.
+_REPORT_ENDPOINTS = """
+INSERT INTO endpoint_states AS known (url, tip, trouble, answered_at, seen_at)
+SELECT url, tip, trouble, CASE WHEN trouble = '' AND tip >= highest THEN answered_at END, now()
+FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::timestamptz[]) AS report (url, tip, trouble, answered_at)
+CROSS JOIN (SELECT coalesce((SELECT upper(coverage) - 1 FROM chain), -1) AS highest) AS stored
+ON CONFLICT (url) DO UPDATE SET tip = excluded.tip, trouble = excluded.trouble,
+    answered_at = coalesce(excluded.answered_at, known.answered_at), seen_at = excluded.seen_at
+"""
+
+
 def report_endpoints(reports: Sequence[EndpointReport]) -> None:
     """Write the state of every endpoint of this deployment, and remove others."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM endpoint_states WHERE url <> ALL(%s)", [[each.url for each in reports]])
         cursor.execute(
-            "INSERT INTO endpoint_states (url, tip, trouble, answered_at, seen_at)"
-            " SELECT *, now() FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::timestamptz[])"
-            " ON CONFLICT (url) DO UPDATE SET tip = excluded.tip, trouble = excluded.trouble,"
-            " answered_at = excluded.answered_at, seen_at = excluded.seen_at",
+            _REPORT_ENDPOINTS,
             [
                 [each.url for each in reports],
                 [each.tip for each in reports],

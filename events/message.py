@@ -5,7 +5,7 @@ and pointed at by position; amounts are decimal strings, exact in every language
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -101,6 +101,20 @@ def _wrong_tables(message: Message) -> str | None:
     if not all(is_storable(name + symbol) for *_, name, symbol, _ in message.announcements):
         return "a token's name cannot be stored"
     return None
+
+
+def within(message: Message, keeps: Callable[[int], bool]) -> Message:
+    """What `message` tells of the heights that `keeps` is true of, and no token that it does not tell of then."""
+    transfers = [row for row in message.transfers if keeps(row[0])]
+    announcements = [row for row in message.announcements if keeps(row[0])]
+    positions = sorted({row[3] for row in transfers} | {row[3] for row in announcements})
+    kept = {before: after for after, before in enumerate(positions)}
+    return msgspec.structs.replace(
+        message,
+        tokens=[message.tokens[position] for position in positions],
+        transfers=[(*row[:3], kept[row[3]], *row[4:]) for row in transfers],
+        announcements=[(*row[:3], kept[row[3]], *row[4:]) for row in announcements],
+    )
 
 
 @dataclass

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from django.db.models import Count
 
+from blocks.holes import contains
+from blocks.plan import Span
 from events.grc20 import REASONS
 from events.models import RefusedEvent
 
@@ -24,9 +26,13 @@ class Corrected:
     changed: int
 
 
-def correct_refused(first: int, last: int, right: Sequence[RefusedEvent]) -> Corrected:
-    """Make `right`, not saved, the refused events of heights `first` to `last`, in the caller's transaction."""
-    stored = {_place(row): row for row in RefusedEvent.objects.filter(block_height__range=(first, last))}
+def correct_refused(first: int, last: int, right: Sequence[RefusedEvent], excluded: Sequence[Span] = ()) -> Corrected:
+    """Make `right`, not saved, the refused events of heights `first` to `last`, in the caller's transaction.
+
+    `excluded`: ranges among them of which nothing is known; theirs stay as they are.
+    """
+    rows = RefusedEvent.objects.filter(block_height__range=(first, last))
+    stored = {_place(row): row for row in rows if not contains(excluded, row.block_height)}
     added, changed = [], []
     for row in right:
         before = stored.pop(_place(row), None)

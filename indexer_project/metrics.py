@@ -51,11 +51,30 @@ def _state() -> Iterator[Metric]:
     with snapshot() as seen:
         status = read_status(seen.progress)
         refused_events = refused_by_reason()
+    newest = status.newest
     gauges = {
-        "tip_height": (status.progress.tip, "highest height that the source said it has"),
+        "tip_height": (status.tip, "highest height that an endpoint showed"),
         "contiguous_height": (status.progress.contiguous, "stored up to here without a gap"),
         "indexed_height": (status.progress.indexed, "applied up to here"),
-        "lag_heights": (status.lag, "heights the index is behind the tip"),
+        "lag_heights": (status.lag, "heights the index is behind the tip; NaN while that is unknown"),
+        "newest_block_height": (
+            None if newest is None else newest.height,
+            "highest block that is stored; NaN while there is none",
+        ),
+        "newest_block_age_seconds": (
+            None if newest is None else newest.age_seconds,
+            "seconds since the chain made it; NaN while there is none",
+        ),
+        "first_height": (status.progress.first_height, "first block after genesis; NaN while that is unknown"),
+        "conflict": (int(bool(status.progress.conflict)), "1 while two blocks do not link"),
+        "leaders": (
+            sum(each.leads and not each.silent for each in status.synchronizers),
+            "synchronizers that write, by their own reports",
+        ),
+        "standbys": (
+            sum(not each.leads and not each.silent for each in status.synchronizers),
+            "synchronizers that stand by",
+        ),
         "stored_blocks": (status.stored_blocks, "complete heights"),
         "gap_heights": (status.missing.heights, "heights missing below the tip"),
         "accepted_gap_heights": (status.accepted.heights, "heights a person accepted as missing"),
@@ -64,7 +83,7 @@ def _state() -> Iterator[Metric]:
         "outbox_set_aside": (status.backlog.set_aside, "messages that nobody understood"),
     }
     for name, (value, text) in gauges.items():
-        yield GaugeMetricFamily(f"indexer_{name}", text, value)
+        yield GaugeMetricFamily(f"indexer_{name}", text, float("nan") if value is None else value)
     endpoints = GaugeMetricFamily("indexer_endpoint_up", "1 when the endpoint is used", labels=["url"])
     for endpoint in status.endpoints:
         endpoints.add_metric([endpoint.url], 0 if endpoint.trouble else 1)

@@ -2,27 +2,33 @@
 
 Heights are corrected in batches, each in one database transaction that keeps processors out while it lasts. Messages
 that still wait and tell of these heights are settled with them: what they say is in the stored transactions too.
+A height whose rows are gone (`blocks/holes.py`) cannot be corrected: its transfers stay, and a synchronizer reads it
+again.
 """
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
 import psycopg
-from django.db import OperationalError, connection, transaction
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 
+from balances.apply import apply
 from balances.correct import Corrected, Correction, Disturbed
 from balances.settle import settle
+from blocks import gaps
+from blocks.holes import contains, holes
 from blocks.models import Chain, Transaction
 from blocks.plan import Span
 from blocks.store import begin_generation, read_coverage
 from events import gate, outbox, pending, refused
 from events.deriving import derive, refused_event
 from events.grc20 import Refusal
-from events.models import RefusedEvent
+from events.message import MessageInvalid, decode, within
+from events.models import OutboxMessage, RefusedEvent
 from events.profiles import Profile
 
 logger = logging.getLogger(__name__)
@@ -35,11 +41,14 @@ READ_TRANSACTIONS = 500
 LOCK_SECONDS = 5.0
 """Longest wait for a lock: processors stand behind whoever waits for the gate."""
 
-# As many heights as have BATCH_TRANSACTIONS transactions, one at least.
+ANOTHER_RUNS = "Another reparse is running, or heights are being dropped."
+
+# As many heights as have BATCH_TRANSACTIONS transactions, one that is stored at least.
 _BATCH_END = """
 SELECT max(height) FROM (
-    SELECT height, sum(num_txs) OVER (ORDER BY height) AS transactions FROM blocks WHERE height BETWEEN %s AND %s
-) AS counted WHERE transactions <= %s OR height = %s
+    SELECT height, sum(num_txs) OVER w AS transactions, row_number() OVER w AS number
+    FROM blocks WHERE height BETWEEN %s AND %s WINDOW w AS (ORDER BY height)
+) AS counted WHERE transactions <= %s OR number = 1
 """
 
 
@@ -49,12 +58,15 @@ class ReparseImpossible(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one batch changed. `settled`: messages that waited and are done with it; their transfers count as added."""
+    """What one batch changed. `settled`: messages that waited and are done with it; their transfers count as added.
+    `holes`: heights that count as complete and whose rows are gone; they are left as they are, and missing from now on.
+    """
 
     span: Span
     ledger: Corrected
     refused: refused.Corrected
     settled: int
+    holes: Sequence[Span]
 
     def changes(self) -> bool:
         ledger, events = self.ledger, self.refused
@@ -72,11 +84,11 @@ def reparse(asked: Span, profile: Callable[[str], Profile], *, dry_run: bool, pa
     if chain is None:
         raise ReparseImpossible("Nothing is stored yet: run manage.py runsync first.")
     if not gate.begin_correction():
-        raise ReparseImpossible("Another reparse is running.")
+        raise ReparseImpossible(ANOTHER_RUNS)
     try:
         rules, following = profile(chain.chain_id), asked.first
         while following <= asked.last:
-            batch = _patiently(lambda start=following: _one(start, asked.last, rules, dry_run), patience)  # type: ignore[misc]  # a lambda in a loop
+            batch = patiently(lambda start=following: _one(start, asked.last, chain.chain_id, rules, dry_run), patience)  # type: ignore[misc]  # a lambda in a loop
             if batch is None:
                 return
             yield batch
@@ -88,9 +100,9 @@ def reparse(asked: Span, profile: Callable[[str], Profile], *, dry_run: bool, pa
 def settle_sums(tokens: frozenset[int] | None, patience: float) -> tuple[int, int]:
     """See `balances.settle.settle`. Raises `ReparseImpossible`."""
     if not gate.begin_correction():
-        raise ReparseImpossible("Another reparse is running.")
+        raise ReparseImpossible(ANOTHER_RUNS)
     try:
-        found = _patiently(lambda: settle(tokens, LOCK_SECONDS), patience)
+        found = patiently(lambda: settle(tokens, LOCK_SECONDS), patience)
         if any(found):
             begin_generation()
         return found
@@ -98,7 +110,7 @@ def settle_sums(tokens: frozenset[int] | None, patience: float) -> tuple[int, in
         gate.end_correction()
 
 
-def _patiently(work: Callable[[], T], patience: float) -> T:
+def patiently(work: Callable[[], T], patience: float) -> T:
     """Repeat `work` while others are in its way, for `patience` seconds."""
     deadline = time.monotonic() + patience
     while True:
@@ -120,7 +132,7 @@ class _NotYet(Exception):
     """Messages wait that tell of these heights and of some that are not stored now."""
 
 
-def _one(first: int, last: int, profile: Profile, dry_run: bool) -> Batch | None:
+def _one(first: int, last: int, chain_id: str, profile: Profile, dry_run: bool) -> Batch | None:
     """Correct the first batch of what is stored of heights `first` to `last`; None when nothing of them is."""
     with transaction.atomic():
         gate.close(LOCK_SECONDS)
@@ -129,13 +141,11 @@ def _one(first: int, last: int, profile: Profile, dry_run: bool) -> Batch | None
             return None
         # Before the transactions are read: what commits later stays pending, and is applied later.
         settled = pending.lock_pending(span.first, span.last)
-        ledger, refused_events = _derive(span, profile)
-        batch = Batch(
-            span,
-            ledger.make_so(),
-            refused.correct_refused(span.first, span.last, refused_events),
-            len(settled),
-        )
+        missing = holes(span.first, span.last)
+        batch = Batch(span, *correct_heights(span, missing, profile), len(settled), missing)
+        if missing:
+            apply_within(missing, settled, chain_id)
+            gaps.uncover([height for hole in missing for height in range(hole.first, hole.last + 1)])
         outbox.mark_applied(settled)
         if batch.changes():
             begin_generation()
@@ -144,26 +154,9 @@ def _one(first: int, last: int, profile: Profile, dry_run: bool) -> Batch | None
     return batch
 
 
-def _whole_messages(first: int, last: int) -> Span | None:
-    """The next batch: complete heights only, and no message that waits half inside."""
-    covered = [part for part in read_coverage()[0] if part[0] <= last and part[1] >= first]
-    if not covered:
-        return None
-    start, end = max(first, covered[0][0]), min(last, covered[0][1])
-    with connection.cursor() as cursor:
-        cursor.execute(_BATCH_END, [start, min(end, start + BATCH_HEIGHTS - 1), BATCH_TRANSACTIONS, start])
-        end = cursor.fetchone()[0] or start
-    whole = Span(*pending.span_of_pending(start, end))
-    if whole.first < covered[0][0] or whole.last > covered[0][1]:
-        raise _NotYet(
-            f"messages that are not applied tell of heights {whole.first} to {whole.last}, which are not all stored "
-            "now; run a synchronizer and a processor"
-        )
-    return whole
-
-
-def _derive(span: Span, profile: Profile) -> tuple[Correction, list[RefusedEvent]]:
-    correction, refused_events = Correction(span.first, span.last), list[RefusedEvent]()
+def correct_heights(span: Span, excluded: Sequence[Span], profile: Profile) -> tuple[Corrected, refused.Corrected]:
+    """Correct `span` but for `excluded`, by its stored transactions, in the caller's transaction, the gate closed."""
+    correction, refused_events = Correction(span.first, span.last, excluded), list[RefusedEvent]()
     rows = (
         Transaction.objects.filter(block_height__range=(span.first, span.last), success=True)
         .only("block_height", "index", "success", "events")
@@ -171,7 +164,40 @@ def _derive(span: Span, profile: Profile) -> tuple[Correction, list[RefusedEvent
         .iterator(READ_TRANSACTIONS)
     )
     while part := list(islice(rows, READ_TRANSACTIONS)):
-        derived = list(derive(part, profile))
+        derived = list(derive([row for row in part if not contains(excluded, row.block_height)], profile))
         correction.take(derived)
         refused_events += [refused_event(one, one.said) for one in derived if isinstance(one.said, Refusal)]
-    return correction, refused_events
+    corrected = correction.make_so()
+    return corrected, refused.correct_refused(span.first, span.last, refused_events, excluded)
+
+
+def apply_within(missing: Sequence[Span], ids: Sequence[int], chain_id: str) -> None:
+    """Apply what these messages tell of heights whose transactions are gone: it stands nowhere else any more."""
+    for row in OutboxMessage.objects.filter(id__in=ids if missing else []).order_by("id").iterator():
+        if any(hole.first <= row.last_height and hole.last >= row.first_height for hole in missing):
+            try:
+                message = decode(row.body, chain_id)
+                with transaction.atomic():
+                    apply([within(message, lambda height: contains(missing, height))])
+            except (MessageInvalid, DataError, IntegrityError):
+                continue  # nothing could apply it; another one comes with the heights when they are read again
+
+
+def _whole_messages(first: int, last: int) -> Span | None:
+    """The next batch: complete heights only, and no message that waits half inside."""
+    covered = [part for part in read_coverage()[0] if part[0] <= last and part[1] >= first]
+    if not covered:
+        return None
+    start = max(first, covered[0][0])
+    end = min(last, covered[0][1], start + BATCH_HEIGHTS - 1)
+    with connection.cursor() as cursor:
+        cursor.execute(_BATCH_END, [start, end, BATCH_TRANSACTIONS])
+        # Where no block is stored there is nothing to read.
+        end = cursor.fetchone()[0] or end
+    whole = Span(*pending.span_of_pending(start, end))
+    if whole.first < covered[0][0] or whole.last > covered[0][1]:
+        raise _NotYet(
+            f"messages that are not applied tell of heights {whole.first} to {whole.last}, which are not all stored "
+            "now; run a synchronizer and a processor"
+        )
+    return whole

@@ -92,6 +92,7 @@ def truth(seen: Snapshot) -> dict[str, Any]:
         "indexedHeight": seen.progress.indexed,
         "includesUpTo": seen.progress.up_to,
         "acceptedGaps": seen.progress.accepted,
+        "firstHeight": seen.progress.first_height,
     }
 
 

@@ -9,7 +9,7 @@ from django.http import QueryDict
 from balances.api import cursors, parameters
 from balances.api.cursors import CursorInvalid, Position, Shape
 from balances.api.parameters import DEFAULT_LIMIT, MAX_LIMIT
-from balances.api.refusals import BadParameter, shown
+from balances.api.refusals import BadParameter, ChainContradicted, shown
 from balances.progress import Progress
 
 Wanted = TypeVar("Wanted")
@@ -36,7 +36,12 @@ class Manner:
     ranked: bool = False
 
     def truth(self, progress: Progress) -> Progress:
-        """How far the answer is true, in a snapshot of which this is the progress."""
+        """How far the answer is true, in a snapshot of which this is the progress.
+
+        Raises `ChainContradicted`: every answer from stored rows passes here.
+        """
+        if progress.conflict_stored:
+            raise ChainContradicted(progress.conflict, progress.indexed)
         return progress.of_holders() if self.ranked else progress
 
 

@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 
-EXPOSED = "ETag, Link, X-Indexed-Height, X-Chain-Id, X-Includes-Up-To, X-Accepted-Gaps, Retry-After"
+EXPOSED = "ETag, Link, X-Indexed-Height, X-Chain-Id, X-Includes-Up-To, X-Accepted-Gaps, X-First-Height, Retry-After"
 """Headers that a script may read, beside those that it always may."""
 ACCEPTED = "If-None-Match, Last-Event-ID, Prefer, X-API-Key"
 """Headers that a script may send, beside those that it always may."""

@@ -170,6 +170,13 @@ _ANSWERED = [
         description="acceptedGaps, with lines.",
     ),
     OpenApiParameter(
+        "X-First-Height",
+        OpenApiTypes.STR,
+        OpenApiParameter.HEADER,
+        response=[200],
+        description="firstHeight, with lines; empty while it is null.",
+    ),
+    OpenApiParameter(
         "Link",
         OpenApiTypes.STR,
         OpenApiParameter.HEADER,

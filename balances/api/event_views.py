@@ -50,7 +50,7 @@ _PARAMETERS = [
 _EXAMPLE = f"""retry: 3000
 id: 484@0
 event: progress
-data: {{"chainId":"gnotest-1","indexedHeight":484,"includesUpTo":484,"acceptedGaps":0,"generation":0}}
+data: {{"chainId":"gnotest-1","indexedHeight":484,"includesUpTo":484,"acceptedGaps":0,"firstHeight":1,"generation":0}}
 
 id: {_ID}
 event: transfer

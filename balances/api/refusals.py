@@ -8,6 +8,8 @@ from http import HTTPStatus
 from psycopg_pool import PoolTimeout
 from rest_framework.exceptions import APIException
 
+from balances.readiness import with_way_out
+
 RETRY_SECONDS = 5
 
 
@@ -64,6 +66,13 @@ class NotReady(APIException):
     def __init__(self, detail: str, indexed: int) -> None:
         super().__init__(detail)
         self.members: dict[str, object] = {"indexedHeight": indexed}
+
+
+class ChainContradicted(NotReady):
+    """Two blocks that are stored do not link, so rows of two chains may be mixed in any answer; the text names them."""
+
+    def __init__(self, conflict: str, indexed: int) -> None:
+        super().__init__(with_way_out(conflict), indexed)
 
 
 class TooManyStreams(APIException):

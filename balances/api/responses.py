@@ -37,7 +37,8 @@ _ERRORS: Sequence[tuple[int, str, str]] = [
     (
         503,
         f"The database is away, has no connection left, or needs too long for this; Retry-After ({RETRY_SECONDS} s) "
-        "says when.",
+        "says when. Or two blocks that are stored do not link, so that nothing is answered until a person has seen to "
+        "it.",
         "The database does not answer. Nothing is lost; try again.",
     ),
 ]
@@ -49,7 +50,7 @@ _LINES = (
     f"`{INCOMPLETE}` (NDJSON), with the reason and the URL of what is left. In CSV, a text that a spreadsheet would "
     "take for a formula has an apostrophe before it."
 )
-_TRUE_TO = {"chainId": "gnotest-1", "indexedHeight": 485, "includesUpTo": 485, "acceptedGaps": 0}
+_TRUE_TO = {"chainId": "gnotest-1", "indexedHeight": 485, "includesUpTo": 485, "acceptedGaps": 0, "firstHeight": 1}
 
 
 def list_responses(

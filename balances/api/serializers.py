@@ -139,6 +139,12 @@ class Truth(serializers.Serializer[dict[str, object]]):
     acceptedGaps = serializers.IntegerField(
         min_value=0, help_text="Heights left out for good, because no server has them and a person accepted that."
     )
+    firstHeight = serializers.IntegerField(
+        min_value=1,
+        allow_null=True,
+        help_text="Height of the chain's first block after genesis, or of the first that any server has: what was "
+        "before is not counted (/status says which). null until it is known.",
+    )
 
 
 class Answer(Truth):

@@ -15,27 +15,49 @@ from balances.api.refusals import NotReady
 from balances.api.serializers import Problem
 from balances.api.snapshots import Snapshot, snapshot
 from balances.api.times import rfc3339
-from balances.readiness import why_not_ready
+from balances.readiness import why_not_ready, with_way_out
 from balances.status import Missing, Status, read_status
 from blocks.addresses import in_public
+from blocks.gap_advice import likely_cause
+from blocks.models import EndpointState
 
 _FRESH = {"Cache-Control": "no-store"}
 _LONGEST_TEXT = 300
-_TRUE = {"chainId": "gnotest-1", "indexedHeight": 485, "includesUpTo": 485, "acceptedGaps": 0}
+_TRUE = {"chainId": "gnotest-1", "indexedHeight": 485, "includesUpTo": 485, "acceptedGaps": 0, "firstHeight": 1}
 _NOT_READY = "Indexed up to height 100 of 485, 385 behind. Allowed are 20 (READY_MAX_LAG)."
 _EXAMPLE = {
     "version": "1.0.0",
     "ready": True,
     "notReady": None,
+    "conflict": None,
     "tip": 485,
     "tipSeenAt": "2026-08-07T12:00:00.000000Z",
     "storedBlocks": 486,
     "contiguousHeight": 485,
     "lag": {"heights": 0, "seconds": 0.0},
+    "newestBlock": {"height": 485, "time": "2026-08-07T11:59:58.000000Z", "ageSeconds": 3.2},
+    "firstHeightProven": True,
+    "firstHeightNote": "The chain begins at height 1: that block has no predecessor.",
     "gaps": {"number": 0, "heights": 0, "first": []},
     "accepted": {"number": 0, "heights": 0, "first": []},
     "endpoints": [
-        {"url": "https://indexer.gno.land", "tip": 485, "trouble": "", "seenAt": "2026-08-07T12:00:01.000000Z"}
+        {
+            "url": "https://indexer.gno.land",
+            "tip": 485,
+            "level": True,
+            "trouble": "",
+            "seenAt": "2026-08-07T12:00:01.000000Z",
+            "answeredAt": "2026-08-07T12:00:00.500000Z",
+        }
+    ],
+    "synchronizers": [
+        {
+            "name": "indexer-1:17",
+            "leads": True,
+            "since": "2026-08-07T09:00:00.000000Z",
+            "seenAt": "2026-08-07T12:00:01.000000Z",
+            "silent": False,
+        }
     ],
     "queue": {"pending": 0, "oldestPendingSeconds": None, "unpublished": 0, "setAside": 0, "recentTransfers": 12},
     **_TRUE,
@@ -77,7 +99,7 @@ class ReadyViewSet(ViewSet):
         | {
             (503, PROBLEM_JSON): OpenApiResponse(
                 Problem,
-                "It is not synced, or stands still; or the database is away.",
+                "It is not synced, or stands still, or two blocks do not link; or the database is away.",
                 [
                     OpenApiExample(
                         "503",
@@ -93,7 +115,8 @@ class ReadyViewSet(ViewSet):
         with snapshot() as seen:
             reason = _why_not_ready(seen)
         if reason is None:
-            return Response({"ready": True, "tip": seen.progress.tip, **truth(seen)}, headers=_FRESH)
+            tip = max(seen.progress.tip, seen.progress.indexed)
+            return Response({"ready": True, "tip": tip, **truth(seen)}, headers=_FRESH)
         response = problem_details(NotReady(reason, seen.progress.indexed), {"request": request})
         assert response is not None
         response["Cache-Control"] = "no-store"
@@ -103,7 +126,8 @@ class ReadyViewSet(ViewSet):
 
 
 def _why_not_ready(seen: Snapshot) -> str | None:
-    return why_not_ready(seen.progress, settings.READY_MAX_LAG, settings.READY_STALL_SECONDS)
+    reason = why_not_ready(seen.progress, settings.READY_MAX_LAG, settings.READY_STALL_SECONDS)
+    return reason and in_public(reason, EndpointState.objects.values_list("url", flat=True))
 
 
 def _shown(status: Status) -> dict[str, Any]:
@@ -116,27 +140,54 @@ def _shown(status: Status) -> dict[str, Any]:
 
     def gaps(missing: Missing) -> dict[str, Any]:
         first = [
-            {"fromHeight": gap.span.first, "toHeight": gap.span.last, "reason": public(gap.reason)}
+            {
+                "fromHeight": gap.span.first,
+                "toHeight": gap.span.last,
+                "reason": public(gap.reason),
+                "advice": likely_cause(gap.reason, gap.span.first),
+            }
             for gap in missing.first
         ]
         return {"number": missing.gaps, "heights": missing.heights, "first": first}
 
+    conflict, newest = status.progress.conflict, status.newest
     return {
-        "tip": status.progress.tip,
+        "conflict": with_way_out(public(conflict)) if conflict else None,
+        "tip": status.tip,
         "tipSeenAt": None if status.tip_seen_at is None else rfc3339(status.tip_seen_at),
         "storedBlocks": status.stored_blocks,
         "contiguousHeight": status.progress.contiguous,
         "lag": {"heights": status.lag, "seconds": status.lag_seconds},
+        "newestBlock": newest
+        and {
+            "height": newest.height,
+            "time": rfc3339(newest.time),
+            "ageSeconds": newest.age_seconds,
+        },
+        "firstHeightProven": status.first_height_proven,
+        "firstHeightNote": status.first_height_note,
         "gaps": gaps(status.missing),
         "accepted": gaps(status.accepted),
         "endpoints": [
             {
                 "url": public(endpoint.url),
                 "tip": endpoint.tip,
+                "level": endpoint.level,
                 "trouble": public(endpoint.trouble),
                 "seenAt": rfc3339(endpoint.seen_at),
+                "answeredAt": None if endpoint.answered_at is None else rfc3339(endpoint.answered_at),
             }
             for endpoint in status.endpoints
+        ],
+        "synchronizers": [
+            {
+                "name": each.name,
+                "leads": each.leads,
+                "since": rfc3339(each.since),
+                "seenAt": rfc3339(each.seen_at),
+                "silent": each.silent,
+            }
+            for each in status.synchronizers
         ],
         "queue": {
             "pending": status.backlog.pending,

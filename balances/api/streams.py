@@ -56,6 +56,7 @@ def said_by_lines(request: Request, seen: Snapshot) -> dict[str, str]:
         "X-Chain-Id": seen.progress.chain_id or "",
         "X-Includes-Up-To": str(seen.progress.up_to),
         "X-Accepted-Gaps": str(seen.progress.accepted),
+        "X-First-Height": "" if seen.progress.first_height is None else str(seen.progress.first_height),
     }
 
 

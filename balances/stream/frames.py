@@ -38,6 +38,7 @@ def _truth(reached: Progress) -> dict[str, Any]:
         "indexedHeight": reached.indexed,
         "includesUpTo": reached.up_to,
         "acceptedGaps": reached.accepted,
+        "firstHeight": reached.first_height,
         "generation": reached.generation,
     }
 

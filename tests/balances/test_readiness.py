@@ -1,6 +1,6 @@
 """Ready to answer, by what is stored: near the tip, and going on."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,7 +8,9 @@ from django.db.models.functions import Now
 
 from balances.progress import read_progress
 from balances.readiness import why_not_ready
+from blocks import store
 from blocks.models import AcceptedGap, Chain, EndpointState
+from blocks.store import EndpointReport
 from events.models import OutboxMessage
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
@@ -23,7 +25,7 @@ def ago(seconds: float) -> Any:
 @pytest.fixture
 def chain() -> None:
     """Everything up to the tip is in, and an endpoint was just seen."""
-    EndpointState.objects.create(url="http://a/", tip=100, trouble="", seen_at=ago(1))
+    EndpointState.objects.create(url="http://a/", tip=100, trouble="", seen_at=ago(1), answered_at=ago(1))
     Chain.objects.create(chain_id="c-1", coverage=[(0, 100)], tip=100, tip_seen_at=ago(9000))
 
 
@@ -92,15 +94,63 @@ def test_a_height_may_be_missing_for_so_long() -> None:
 @pytest.mark.parametrize(
     ("states", "said"),
     [
-        ([], "No endpoint said how far"),
-        ([("", 100, 61)], "No endpoint said for 61 s how far"),
-        ([("HTTP 500", -1, 1), ("", 100, 90)], "No endpoint said for 90 s how far"),
-        ([("HTTP 500", -1, 1)], "No endpoint said how far"),
-        ([("HTTP 500", -1, 1), ("", 100, 59)], None),
+        ([], "No endpoint said how far the chain is. Allowed"),
+        ([("", 100, 61)], "No endpoint said for 61 s how far the chain is (http://0/ is not heard of)"),
+        ([("HTTP 500", 100, 61)], "No endpoint said for 61 s how far the chain is (http://0/ HTTP 500)"),
+        (
+            [("HTTP 500", -1, None), ("behind", 14, 90)],
+            "for 90 s how far the chain is (http://0/ HTTP 500; http://1/ beh",
+        ),
+        ([("", 14, 61)], "(http://0/ is behind, at height 14)"),
+        ([("HTTP 500", -1, None)], "No endpoint said how far"),
+        ([("HTTP 500", 100, 59)], None),
+        ([("behind", 14, 59)], None),
+        ([("HTTP 500", -1, None), ("", 100, 59)], None),
     ],
 )
-def test_somebody_has_to_say_how_far_the_chain_is(states: list[tuple[str, int, int]], said: str | None) -> None:
+def test_a_level_endpoint_has_to_say_how_far_the_chain_is(
+    states: list[tuple[str, int, int | None]], said: str | None
+) -> None:
     EndpointState.objects.all().delete()
     for number, (trouble, tip, seconds) in enumerate(states):
-        EndpointState.objects.create(url=f"http://{number}/", tip=tip, trouble=trouble, seen_at=ago(seconds))
+        EndpointState.objects.create(
+            url=f"http://{number}/",
+            tip=tip,
+            trouble=trouble,
+            seen_at=ago(1),
+            answered_at=None if seconds is None else ago(seconds),
+        )
     assert said in str(reason()) if said else reason() is None
+
+
+@pytest.mark.usefixtures("chain")
+@pytest.mark.parametrize(
+    ("tip", "trouble"), [(100, "HTTP 502"), (14, "behind"), (14, ""), (-1, "no answer within 5 s"), (100, "refused")]
+)
+def test_an_endpoint_that_fails_or_falls_back_is_no_reason_before_its_time(tip: int, trouble: str) -> None:
+    now = datetime.now(UTC)
+    store.report_endpoints([EndpointReport("http://a/", 100, "", now - timedelta(seconds=1))])
+    for seconds, ready in ((2, True), (STALL - 5, True), (STALL + 5, False)):
+        EndpointState.objects.update(answered_at=ago(seconds))
+        # Whatever it answers meanwhile is of no use, however lately.
+        store.report_endpoints([EndpointReport("http://a/", tip, trouble, now)])
+        assert (reason() is None) is ready
+    store.report_endpoints([EndpointReport("http://a/", 101, "", now)])
+    assert reason() is None
+
+
+def test_what_a_synchronizer_that_starts_does_not_know_yet_is_kept() -> None:
+    Chain.objects.create(chain_id="c-1", coverage=[(0, 100)], tip=100)
+    store.report_endpoints([EndpointReport("http://a/", 100, "", datetime.now(UTC))])
+    store.report_endpoints([EndpointReport("http://a/", -1, "", None)])
+    assert reason() is None
+
+
+@pytest.mark.usefixtures("chain")
+@pytest.mark.parametrize("stored", [True, False])
+def test_two_blocks_that_do_not_link_are_a_reason_at_once(stored: bool) -> None:
+    change(conflict="Block 40 (hash B) does not follow block 39 (hash A).", conflict_height=40, conflict_stored=stored)
+    assert reason() == (
+        "Block 40 (hash B) does not follow block 39 (hash A). "
+        'See "The chain was reset" in docs/operations.md.'
+    )  # fmt: skip

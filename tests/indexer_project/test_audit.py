@@ -10,11 +10,13 @@ from django.core.management.base import CommandError
 from django.db import connection
 
 from balances.audit import Break, audit
-from balances.models import TransferSegment
+from balances.models import Balance, TransferSegment
 from blocks.models import AcceptedGap, Chain
+from events import outbox
+from events.message import Packer
 from tests.balances.ledger import apply_all, put, start_chain
 from tests.chains import fill_database
-from tests.events.making import TOKEN, Row
+from tests.events.making import CHAIN, TOKEN, Row
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
@@ -183,11 +185,71 @@ def negative_ledger(*coverage: tuple[int, int]) -> None:
 def test_a_balance_that_is_negative_with_everything_applied_is_told() -> None:
     negative_ledger((0, 40))
     assert broken() == [Break("negative", TOKEN, "g1a", -30, 0)]
-    out = StringIO()
-    with pytest.raises(CommandError, match=r"1 breaks, 1 negative balances\. Nothing is left out"):
-        call_command("audit", stdout=out)
-    assert "expected 0" in command("--allow-negative"), "told all the same"
-    assert f"negative   {TOKEN} g1a: -30, expected 0\n" in out.getvalue()
+    for arguments in ([], ["--allow-negative"]):
+        out = StringIO()
+        with pytest.raises(CommandError, match=r"1 breaks, 1 negative balances\. Nothing is left out"):
+            call_command("audit", *arguments, stdout=out)
+        assert f"negative   {TOKEN} g1a: -30, expected 0\n" in out.getvalue()
+
+
+def burn_out_of_nothing(*tokens: tuple[str, bool], address: str = "g1liar") -> None:
+    """Each token's realm emits a burn from an address that it never credited. `tokens`: path, standard."""
+    start_chain([(0, 40)])
+    packer = Packer(CHAIN, 262_144)
+    for event, (path, standard) in enumerate(tokens):
+        packer.add_transfer(7, 0, event, path, standard, address, "", 5)
+    outbox.add(packer.messages())
+    apply_all()
+
+
+REALM = "gno.land/r/evil/coin"
+
+
+def test_a_token_that_is_not_standard_is_told_with_its_contradiction_and_fails_nothing() -> None:
+    burn_out_of_nothing((REALM, False), (f"{REALM}.EVIL.0000000", False))
+    told = command()
+    assert f"negative   {REALM} g1liar: -5, expected 0 (the token is not standard: its realm contradicts" in told
+    assert f"negative   {REALM}.EVIL.0000000 g1liar" in told
+    (first, second) = json.loads(command("--json", "--deep"))["breaks"]
+    assert (first["standard"], second["standard"]) == (False, False)
+
+
+def test_any_number_of_such_tokens_hides_no_standard_one() -> None:
+    burn_out_of_nothing(*((f"gno.land/r/a/{number:04}", False) for number in range(1_100)), (TOKEN, True))
+    with pytest.raises(CommandError, match="1 breaks, 1 negative"):
+        command()
+    told = broken()
+    assert len(told) == 1_000
+    assert (told[0].token, told[0].standard) == (TOKEN, True)
+
+
+def test_where_every_realm_stamps_its_own_events_negatives_may_be_allowed() -> None:
+    burn_out_of_nothing((REALM, True))
+    with pytest.raises(CommandError, match="without a GRC20 library"):
+        command()
+    assert f"negative   {REALM} g1liar: -5, expected 0\n" in command("--allow-negative")
+    (told,) = json.loads(command("--json", "--allow-negative"))["breaks"]
+    assert (told["standard"], told["by_realm"]) == (True, True)
+
+
+def test_sums_of_a_token_that_is_not_standard_have_to_be_right_all_the_same() -> None:
+    burn_out_of_nothing((REALM, False))
+    Balance.objects.update(amount=-4, ranked_amount=-4)
+    with pytest.raises(CommandError, match="1 breaks, 0 negative"):
+        command("--allow-negative")
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_blocks_that_are_stored_and_do_not_link_are_a_break(stored: bool) -> None:
+    small_ledger()
+    Chain.objects.update(conflict="Block 9 does not follow block 8", conflict_height=9, conflict_stored=stored)
+    if stored:
+        out = StringIO()
+        with pytest.raises(CommandError, match="1 breaks"):
+            call_command("audit", stdout=out)
+        assert "chain      Block 9 does not follow block 8\n" in out.getvalue()
+    else:
+        assert "chain" not in command()
 
 
 def test_a_balance_that_is_negative_because_something_below_waits_is_not_broken() -> None:
@@ -214,4 +276,7 @@ def test_negative_balances_of_a_history_with_holes_are_told_with_what_may_explai
     AcceptedGap.objects.all().delete()
     Chain.objects.update(start_height=3)
     with pytest.raises(CommandError, match="START_HEIGHT"):
+        command()
+    Chain.objects.update(start_height=0, first_height=3)
+    with pytest.raises(CommandError, match="no endpoint has the beginning"):
         command()

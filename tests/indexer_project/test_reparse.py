@@ -16,23 +16,24 @@ from django.test import Client
 from pytest_django import DjangoDbBlocker, Settings
 
 from balances.audit import audit
-from balances.models import Announcement, Balance, Token, TokenTotals, Transfer
+from balances.models import Token, Transfer
 from balances.processor import Processor
 from balances.progress import read_progress
 from blocks.models import Chain, Transaction
 from events import gate, outbox
-from events.models import OutboxMessage, RefusedEvent, SetAsideMessage
+from events.models import OutboxMessage, SetAsideMessage
 from events.postgres_queue import PostgresQueue
 from events.relay import Relay
 from events.sqs import SqsQueue
 from indexer_project import reparse as reparse_module
 from replay.recording import Recording
-from tests.balances.ledger import balances, drain, expect_conserved
+from tests.balances.ledger import drain, expect_conserved
 from tests.balances.somebody import waits
 from tests.balances.test_processor import Handed
-from tests.chains import apply_pending, fill_database, oracle, store_heights
+from tests.chains import apply_pending, fill_database, store_heights
 from tests.conftest import recorded
 from tests.events.waiting import until
+from tests.indexer_project.whole_ledger import expect_the_chains_own, ledger
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
@@ -48,39 +49,6 @@ def reparse(*arguments: str, patience: int = 1) -> str:
 def expect_nothing_to_change() -> None:
     (said,) = reparse().splitlines()
     assert said.startswith("0 of ")
-
-
-def ledger() -> dict[str, Any]:
-    """Everything that a ledger says, without the numbers by which it is stored."""
-    place = ("block_height", "tx_index", "event_index")
-    sides = ("from_account__address", "to_account__address")
-    return {
-        "transfers": sorted(map(repr, Transfer.objects.values_list(*place, "token__path", *sides, "amount"))),
-        "balances": sorted(Balance.objects.values_list("token__path", "account__address", "address", "amount")),
-        "totals": sorted(TokenTotals.objects.values_list("token__path", "minted", "burned", "transfers", "holders")),
-        "tokens": sorted(
-            map(
-                repr,
-                Token.objects.values_list(
-                    "path", "key", "realm", "standard", "name", "symbol", "decimals", "announcements"
-                ),
-            )
-        ),
-        "announcements": sorted(Announcement.objects.values_list(*place, "token__path", "name", "symbol", "decimals")),
-        "refused": sorted(
-            map(repr, RefusedEvent.objects.values_list(*place, "emitter", "type", "attributes", "reason", "detail"))
-        ),
-    }
-
-
-def expect_the_chains_own(name: str) -> None:
-    said = oracle(name)
-    known = {(one["token"], one["address"]): one["events"] for one in said["known_differences"]}
-    found = balances()
-    for token, told in said["tokens"].items():
-        expected = dict(told["balances"]) | {who: held for (t, who), held in known.items() if t == token and who}
-        assert {who: held for (path, who), held in found.items() if path == token} == expected
-    expect_conserved()
 
 
 Right = Callable[[str], dict[str, Any]]

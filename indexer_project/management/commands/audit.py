@@ -5,8 +5,10 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.db.models import Q
 
-from balances.audit import SHOWN, Audit, audit
+from balances.audit import SHOWN, Audit, Break, audit
+from balances.progress import Progress
 from blocks.models import Chain
 from indexer_project.commands import IndexerCommand
 
@@ -19,7 +21,9 @@ class Command(IndexerCommand):
         parser.add_argument(
             "--allow-negative",
             action="store_true",
-            help="negative balances are told and are no failure: a realm can lie about its own token",
+            help="on a chain without a GRC20 library, where each realm stamps its own events, negative balances are no "
+            "failure: a realm can lie about its own token. Those of tokens that are not standard never are one, and "
+            "those of tokens that the library stamped always are",
         )
         parser.add_argument("--json", action="store_true", help="for programs")
 
@@ -29,17 +33,26 @@ class Command(IndexerCommand):
             self.stdout.write(_dump(found))
         else:
             for one in found.breaks:
-                where = f"{one.token} {one.address}".rstrip()
-                self.stdout.write(f"{one.kind:10} {where}: {one.found}, expected {one.expected}")
+                self.stdout.write(_told(one))
             self.stdout.write(
                 f"{found.tokens} tokens, {found.balances} balances, {found.transfers} transfers, indexed height "
                 f"{found.progress.indexed}{', every balance added up' if deep else ''}."
             )
-        negative = sum(one.kind == "negative" for one in found.breaks)
-        failures = len(found.breaks) - (negative if allow_negative else 0)
+        failures = [one for one in found.breaks if one.is_failure(realms_may_lie=allow_negative)]
+        negative = [one for one in failures if one.kind == "negative"]
         if failures:
-            why = _incomplete(found) if negative else ""
-            raise CommandError(f"The ledger does not add up: {failures} breaks, {negative} negative balances.{why}")
+            why = _incomplete(found.progress, negative) if negative else ""
+            raise CommandError(
+                f"The ledger does not add up: {len(failures)} breaks, {len(negative)} negative balances.{why}"
+            )
+
+
+def _told(one: Break) -> str:
+    if one.kind == "chain":
+        return f"{one.kind:10} {one.detail}"
+    where = f"{one.token} {one.address}".rstrip()
+    note = "" if one.standard else " (the token is not standard: its realm contradicts itself)"
+    return f"{one.kind:10} {where}: {one.found}, expected {one.expected}{note}"
 
 
 def _dump(found: Audit) -> str:
@@ -48,8 +61,17 @@ def _dump(found: Audit) -> str:
     return json.dumps(shown | {"indexed_height": progress["indexed"], "shown_of_a_kind": SHOWN}, indent=1)
 
 
-def _incomplete(found: Audit) -> str:
+def _incomplete(progress: Progress, negative: list[Break]) -> str:
     """What may explain negative balances: a history that begins late or has holes, or a realm that lies."""
-    if found.progress.accepted or Chain.objects.filter(start_height__gt=0).exists():
-        return " Balances may be negative because heights are left out (START_HEIGHT, accepted gaps)."
-    return " Nothing is left out, so these tokens' realms emit what their ledgers do not hold (--allow-negative)."
+    left_out = Q(start_height__gt=0) | Q(first_height__gt=1, first_height_proven=False)
+    if progress.accepted or Chain.objects.filter(left_out).exists():
+        return (
+            " Balances may be negative because heights are left out (START_HEIGHT, accepted gaps, or a history of "
+            "which no endpoint has the beginning)."
+        )
+    if all(one.by_realm for one in negative):
+        return (
+            " Nothing is left out, so these tokens' realms emit what their ledgers do not hold; on a chain without a "
+            "GRC20 library that is no fault of this ledger (--allow-negative)."
+        )
+    return " Nothing is left out, and what the library stamped cannot be negative: see manage.py findgaps and reparse."

@@ -26,7 +26,7 @@ class Command(IndexerCommand):
         if not 0 <= from_height <= to_height:
             raise CommandError(f"{from_height} to {to_height} is no range of heights.")
         tokens: set[int] = set()
-        batches = changed = 0
+        batches = changed = missing = 0
         try:
             for batch in reparse(Span(from_height, to_height), wiring.profile, dry_run=dry_run, patience=patience):
                 batches += 1
@@ -34,6 +34,12 @@ class Command(IndexerCommand):
                     changed += 1
                     tokens |= batch.ledger.tokens
                     self.stdout.write(_told(batch))
+                for hole in batch.holes:
+                    missing += len(hole)
+                    self.stdout.write(
+                        f"heights {hole.first} to {hole.last}: their block or transactions are not stored any more; "
+                        "what was applied of them stays as it is"
+                    )
             # A range says nothing of what was applied outside it, so there only what it touched is added up.
             everything = (from_height, to_height) == (0, NO_END)
             if not dry_run and (everything or tokens):
@@ -43,7 +49,12 @@ class Command(IndexerCommand):
         except ReparseImpossible as error:
             raise CommandError(str(error)) from None
         verb = "would change" if dry_run else "changed"
-        self.stdout.write(f"{changed} of {batches} batches of heights {verb}.")
+        again = "would be" if dry_run else "are"
+        holes = (
+            f" {missing} heights whose rows are gone {again} missing from now on: a synchronizer, running or started "
+            "later, reads them again; run reparse over them once it has."
+        )
+        self.stdout.write(f"{changed} of {batches} batches of heights {verb}.{holes if missing else ''}")
 
 
 def _told(batch: Batch) -> str:

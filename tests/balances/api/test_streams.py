@@ -64,6 +64,7 @@ def test_lines_say_by_headers_how_far_they_are_true(gnotest: Recording, client: 
         response = client.get(url)
         said = [response[f"X-{name}"] for name in ("Chain-Id", "Indexed-Height", "Includes-Up-To", "Accepted-Gaps")]
         assert said == [body["chainId"], str(body["indexedHeight"]), str(body["includesUpTo"]), "0"]
+        assert response["X-First-Height"] == ("" if body["firstHeight"] is None else str(body["firstHeight"]))
         etag = response["ETag"]
         leave(response)
         again = client.get(url, headers={"If-None-Match": etag})

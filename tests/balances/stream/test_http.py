@@ -107,7 +107,14 @@ def test_the_head_of_a_stream(server: Server) -> None:
     assert client.retry == 3000
     assert (first.id, first.data) == (
         "12@0",
-        {"chainId": "gnotest-1", "indexedHeight": 12, "includesUpTo": 12, "acceptedGaps": 0, "generation": 0},
+        {
+            "chainId": "gnotest-1",
+            "indexedHeight": 12,
+            "includesUpTo": 12,
+            "acceptedGaps": 0,
+            "firstHeight": None,
+            "generation": 0,
+        },
     )
 
 
