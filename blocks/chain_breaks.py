@@ -68,10 +68,17 @@ class Islands:
     given up without a person.
     """
 
-    def __init__(self, before: Ranges | None = None, conflict: ChainBreak | None = None) -> None:
+    def __init__(self, before: Ranges | None = None) -> None:
         self._before = before or []
         self._given: dict[str, Ranges] = {}
-        self._conflict = conflict
+        self._conflict: ChainBreak | None = None
+        self._across_a_gap = False
+
+    def record(self, conflict: ChainBreak, known: KnownHeights) -> None:
+        """Go on with what the database says is in conflict: found before, or being taken out by a command."""
+        if self._conflict is None or conflict.height != self._conflict.height:
+            self._conflict = conflict
+            self._across_a_gap = not _is_inside(known.covered, conflict.height)
 
     def stored(self, spans: Iterable[Span], url: str) -> None:
         """Remember which endpoint gave heights."""
@@ -88,7 +95,7 @@ class Islands:
             (max(first, chain_break.height) for first, last in known.covered if last >= chain_break.height), None
         )
         if height is not None:
-            self._conflict = ChainBreak(height, chain_break.reason)
+            self.record(ChainBreak(height, chain_break.reason), known)
 
     def discredited(self, url: str, chain_break: ChainBreak, known: KnownHeights, start: int) -> bool:
         """Whether what is stored from a break on came from the endpoint that shows the break, and can be given up.
@@ -101,19 +108,25 @@ class Islands:
         return bool(given) and not before and _indexed_to(known, start) < above
 
     def stored_conflict(self, known: KnownHeights, start: int) -> ChainBreak | None:
-        """The lowest accepted gap whose two sides cannot be of one chain; None when there is none."""
-        if self._conflict is not None:
-            if any(first < self._conflict.height <= last for first, last in known.covered) or not any(
-                first == self._conflict.height for first, _ in known.covered
-            ):
-                # It was taken out, or read again and links: a window that does not link is never stored.
-                self._conflict = None
-            else:
-                return self._conflict
+        """Two stored blocks that cannot be of one chain, at an accepted gap or as recorded; None when there are none."""
+        conflict = self._conflict
+        if conflict is not None and (
+            not any(last >= conflict.height for _, last in known.covered)
+            or (self._across_a_gap and _is_inside(known.covered, conflict.height))
+        ):
+            # It was taken out, or the gap is filled with blocks that link: others are never stored.
+            conflict = self._conflict = None
+        if conflict is not None:
+            return conflict
         if not known.accepted:
             return None
         conflicts = store.side_conflicts(_indexed_to(known, start))
         return conflicts[0] if conflicts else None
+
+
+def _is_inside(covered: Ranges, height: int) -> bool:
+    """Whether `height` and the one below it are both complete."""
+    return any(first < height <= last for first, last in covered)
 
 
 def _indexed_to(known: KnownHeights, start: int) -> int:

@@ -264,6 +264,16 @@ def stored_neighbours(span: Span) -> tuple[StoredBlock | None, StoredBlock | Non
     return below, next((row for row in rows if row.height > span.last), None)
 
 
+def recorded_conflict() -> ChainBreak | None:
+    """The conflict of what is stored that the database names, found by a synchronizer or being taken out."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT conflict_height, conflict FROM chain WHERE conflict_stored AND conflict_height IS NOT NULL"
+        )
+        row = cursor.fetchone()
+    return None if row is None else ChainBreak(*row)
+
+
 _GAP_SIDES = """
 SELECT {below}, {above} FROM (
     SELECT lower(part) AS first, lag(upper(part) - 1) OVER (ORDER BY part) AS before

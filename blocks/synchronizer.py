@@ -67,7 +67,7 @@ class Synchronizer:
 
     `wake` is set when there is news: by the subscription (`ring`), a finished download, a signal. `on_progress` is
     called after each stored window with (blocks, transactions) stored by it. `drop`: takes everything that is stored at
-    or above a height out again, balances included.
+    or above a height out again, balances included; False when it cannot now.
     """
 
     settings: SyncSettings
@@ -75,7 +75,7 @@ class Synchronizer:
     stop: threading.Event
     wake: threading.Event = field(default_factory=threading.Event)
     on_progress: Callable[[int, int], None] = lambda blocks, transactions: None
-    drop: Callable[[int], object] | None = None
+    drop: Callable[[int], bool] | None = None
     tip: int = field(default=-1, init=False)
     known: KnownHeights = field(default_factory=lambda: KnownHeights([], [], []), init=False)
 
@@ -137,7 +137,7 @@ class Synchronizer:
             Chain.objects.update(start_height=self.settings.start_height)
         self.known = store.read_known_heights()
         self._first_height.load(self._chain)
-        self._islands = chain_breaks.Islands(self.known.covered, self._recorded_conflict())
+        self._islands = chain_breaks.Islands(self.known.covered)
         self._next_recheck = time.monotonic() + RECHECK_SECONDS
         next_look = pause = 0.0
         while not self.stop.is_set():
@@ -246,6 +246,8 @@ class Synchronizer:
                 if (reached := self.endpoints.tip) >= 0:
                     store.see_tip(max(reached, self._highest_stored()), level=reached >= self._highest_stored())
                 store.report_waiting(next((span.first for span in self._missing()), None))
+                if (recorded := store.recorded_conflict()) is not None:
+                    self._islands.record(recorded, self.known)
                 stored = self._islands.stored_conflict(self.known, self.settings.start_height)
                 self._reports.conflict(self.endpoints, stored)
             self._reports.incomplete(self._retries.stubborn())
@@ -260,16 +262,6 @@ class Synchronizer:
             store.set_first_height(height, proven=self._first_height.proven)
             self.known = store.read_known_heights()
             self._retries.keep_only(self._missing())
-
-    def _recorded_conflict(self) -> ChainBreak | None:
-        chain = self._chain
-        if chain is None or not chain.conflict_stored or chain.conflict_height is None:
-            return None
-        return ChainBreak(chain.conflict_height, chain.conflict)
-
-    def left(self) -> int | None:
-        """How many heights are missing up to the tip; None while that is unknown."""
-        return None if self.tip < 0 else sum(len(span) for span in self._missing())
 
     def _missing(self) -> list[Span]:
         return missing_spans(self.settings.start_height, self.tip, self.known.all())
@@ -433,6 +425,6 @@ class Synchronizer:
         self._next_report = 0.0
         if self._islands.discredited(endpoint.url, chain_break, self.known, self.settings.start_height) and self.drop:
             logger.error("Heights are dropped, they do not link to the chain below from=%d", chain_break.height)
-            self.drop(chain_break.height)
+            if self.drop(chain_break.height):
+                self._islands.dropped(chain_break.height)
             self.known = store.read_known_heights()
-            self._islands.dropped(chain_break.height)

@@ -6,6 +6,7 @@ cannot be trusted, so nothing is answered from them, and a second run finishes w
 Hand-written SQL lives here.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,11 @@ from indexer_project.reparse import (
     correct_heights,
     patiently,
 )
+
+logger = logging.getLogger(__name__)
+
+DROP_SECONDS = 10.0
+"""How long a synchronizer waits for locks before it goes on without."""
 
 BATCH_HEIGHTS = 5_000
 BATCH_TRANSACTIONS = 5_000
@@ -120,6 +126,17 @@ def drop_heights(first: int, patience: float) -> DroppedHeights:
         return done
     finally:
         gate.end_correction()
+
+
+def drop_fork(first: int) -> bool:
+    """`drop_heights` for a synchronizer that must go on; False when something else is in the way, which is logged."""
+    try:
+        dropped = drop_heights(first, DROP_SECONDS)
+    except ReparseImpossible as error:
+        logger.warning("Heights are not dropped yet, tried again later from=%d reason=%s", first, error)
+        return False
+    logger.info("Heights are dropped from=%d blocks=%d transfers=%d", first, dropped.blocks, dropped.transfers)
+    return True
 
 
 def _begin(first: int) -> bool:

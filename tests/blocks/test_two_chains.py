@@ -22,12 +22,13 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(synchronizer, "REPORT_SECONDS", 0.05)
 
 
-def drop(height: int) -> None:
+def drop(height: int) -> bool:
     """What the product does with balances beside, for blocks alone."""
     with connection.cursor() as cursor:
         cursor.execute("UPDATE chain SET coverage = coverage - int8multirange(int8range(%s, NULL))", [height])
     Block.objects.filter(height__gte=height).delete()
     Transaction.objects.filter(block_height__gte=height).delete()
+    return True
 
 
 def dropping(running: Sync) -> Sync:

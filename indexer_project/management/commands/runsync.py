@@ -14,6 +14,7 @@ from blocks.synchronizer import Synchronizer
 from events.sqs import QueueUnavailable
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
+from indexer_project.drop_heights import drop_fork
 from indexer_project.metrics import MetricsPortTaken, serve_metrics
 from indexer_project.stopping import stop_on_signals
 from indexer_project.threads import beside, end_with_any_thread
@@ -43,7 +44,12 @@ class Command(IndexerCommand):
         try:
             relay = wiring.relay(stop) if settings.QUEUE == "sqs" else None
             synchronizer = Synchronizer(
-                wiring.sync_settings(), wiring.record_events, stop, wake=wake, on_progress=report.stored
+                wiring.sync_settings(),
+                wiring.record_events,
+                stop,
+                wake=wake,
+                on_progress=report.stored,
+                drop=drop_fork,
             )
         except QueueUnavailable as error:
             raise CommandError(str(error)) from None
