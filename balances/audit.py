@@ -10,6 +10,7 @@ from django.db import connection
 from balances import segments, sums
 from balances.progress import Progress, read_progress
 from balances.snapshots import one_snapshot
+from blocks import gaps
 
 SHOWN = 1_000
 """So many breaks of one kind are given; the first that are found."""
@@ -130,8 +131,9 @@ class Audit:
 
 
 def _chain_breaks(progress: Progress) -> list[str]:
-    """What is stored and does not link, in words."""
-    return [progress.conflict] if progress.conflict_stored else []
+    """What is stored and does not link, in words: as recorded, and the two sides of every gap."""
+    recorded = [progress.conflict] if progress.conflict_stored else []
+    return list(dict.fromkeys([*recorded, *(each.reason for each in gaps.side_conflicts())]))
 
 
 def audit(*, deep: bool) -> Audit:

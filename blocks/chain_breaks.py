@@ -108,7 +108,7 @@ class Islands:
         return bool(given) and not before and _indexed_to(known, start) < above
 
     def stored_conflict(self, known: KnownHeights, start: int) -> ChainBreak | None:
-        """Two stored blocks that cannot be of one chain, at an accepted gap or as recorded; None when there are none."""
+        """Two stored blocks that cannot be of one chain: at an accepted gap, or as recorded; None when all can."""
         conflict = self._conflict
         if conflict is not None and (
             not any(last >= conflict.height for _, last in known.covered)

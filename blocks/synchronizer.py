@@ -263,6 +263,10 @@ class Synchronizer:
             self.known = store.read_known_heights()
             self._retries.keep_only(self._missing())
 
+    def left(self) -> int | None:
+        """How many heights are missing up to the tip; None while that is unknown."""
+        return None if self.tip < 0 else sum(len(span) for span in self._missing())
+
     def _missing(self) -> list[Span]:
         return missing_spans(self.settings.start_height, self.tip, self.known.all())
 

@@ -123,6 +123,14 @@ def test_what_is_unknown_or_wrong_is_said_to_people() -> None:
     assert scraped()["indexer_conflict"] == "1.0"
 
 
+@pytest.mark.usefixtures("chain")
+def test_gaps_are_listed_with_a_likely_cause() -> None:
+    out = StringIO()
+    call_command("gaps", "list", stdout=out)
+    assert f"missing   11 to 11  no block\n          {likely_cause('no block', 11)}\n" in out.getvalue()
+    assert "missing   12 to 12  \n" in out.getvalue()
+
+
 def test_status_of_an_empty_database_is_no_error() -> None:
     assert json.loads(status(json=True))["indexed"] == -1
 

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from blocks import gaps
+from blocks.gap_advice import likely_cause
 from blocks.models import AcceptedGap
 from blocks.plan import Span
 from indexer_project.commands import IndexerCommand
@@ -41,5 +42,7 @@ class Command(IndexerCommand):
     def _list(self) -> None:
         for gap in gaps.open_gaps():
             self.stdout.write(f"missing   {gap.span.first} to {gap.span.last}  {gap.reason}")
+            if advice := likely_cause(gap.reason, gap.span.first):
+                self.stdout.write(f"          {advice}")
         for accepted in AcceptedGap.objects.order_by("first_height"):
             self.stdout.write(f"accepted  {accepted}")

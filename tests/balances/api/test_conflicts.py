@@ -8,6 +8,8 @@ from django.core.management import call_command
 from django.test import Client
 
 from balances.progress import read_progress
+from balances.stream import reading
+from balances.stream.positions import end_of
 from blocks.models import Chain
 from replay.recording import Recording
 from tests.balances.api.asking import Api
@@ -98,6 +100,14 @@ def test_what_a_source_shows_and_is_not_stored_takes_nothing_back(gnotest: Recor
     assert (body["indexedHeight"], body["firstHeight"]) == (gnotest.heights[-1], 1)
     assert api.problem("/ready", 503)["detail"] == SAID
     assert read_progress().conflict == TEXT
+
+
+def test_the_stream_sends_nothing_from_the_upper_block_on(gnotest: Recording) -> None:
+    contradict(stored=True)
+    page = reading.read_all(end_of(-1), [])
+    assert page.end == end_of(39)
+    assert not page.more
+    assert reading.read_all(end_of(100), []).transfers == []
 
 
 @pytest.mark.parametrize(("first", "said"), [(None, "null"), (250_000, "250000")])
