@@ -93,6 +93,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AXES_CLIENT_IP_CALLABLE = "indexer_project.logins.address_of"
+AXES_WHITELIST_CALLABLE = "indexer_project.logins.never_locked_out"
 AXES_USERNAME_CALLABLE = "indexer_project.logins.name_of"
 AXES_LOCKOUT_CALLABLE = "indexer_project.logins.locked_out"
 AXES_LOCKOUT_PARAMETERS = ["ip_address"]

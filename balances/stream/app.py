@@ -163,8 +163,10 @@ def _meta(scope: Scope) -> Headers:
 
 
 def _header(scope: Scope, name: str) -> str | None:
+    """The value of a header; of one that is given several times the values joined by commas, as WSGI servers do."""
     wanted = name.lower().encode()
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == wanted), None)
+    values = [value.decode("latin-1") for key, value in scope["headers"] if key == wanted]
+    return ",".join(values) if values else None
 
 
 async def _refuse(send: Send, status: HTTPStatus, headers: Headers, detail: str, **members: object) -> None:
