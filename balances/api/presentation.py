@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from django.urls import get_script_prefix
+
 INTRODUCTION = """\
 GRC20 balances and transfers of one gno.land chain.
 
@@ -40,6 +42,8 @@ _FIRST = re.compile(r"(.+?)(?:[;.:](?:\s|$)|$)", re.DOTALL)
 def presented(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """drf-spectacular hook: introduction, groups in order, and what each route says first as its summary."""
     result["info"]["description"] = INTRODUCTION
+    if prefix := get_script_prefix().removesuffix("/"):
+        result["servers"] = [{"url": prefix}]
     routes = [route for path in result["paths"].values() for route in path.values()]
     used = {tag for route in routes for tag in route["tags"]}
     result["tags"] = [{"name": name, "description": text} for name, text in GROUPS.items() if name in used]

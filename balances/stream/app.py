@@ -12,6 +12,7 @@ from django.http import QueryDict
 from django.utils.datastructures import CaseInsensitiveMapping
 
 from balances.api.cors import METHODS, cors_headers, is_preflight
+from balances.api.path_prefix import place
 from balances.api.problems import DATABASE_AWAY, PROBLEM_JSON, problem
 from balances.api.refusals import RETRY_SECONDS, BadParameter, shown
 from balances.api.throttles import TooManyRequests, count_request
@@ -64,13 +65,14 @@ class Stream:
             task.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path, method, given = scope["path"].rstrip("/"), scope["method"], _headers(scope)
+        meta, method, given = _meta(scope), scope["method"], _headers(scope)
+        prefix, path = place(meta), meta["PATH_INFO"].rstrip("/")
         preflight = is_preflight(method, given)
         headers = cors_headers(self._origins, given, preflight=preflight)
         if path == "/health":
             await _answer(send, HTTPStatus.OK, headers, {"status": "ok"})
         elif path != PATH:
-            detail = f"There is nothing at {shown(scope['path'])}; the stream is at {PATH}."
+            detail = f"There is nothing at {shown(scope['path'])}; the stream is at {prefix}{PATH}."
             await _refuse(send, HTTPStatus.NOT_FOUND, headers, detail)
         elif method == "OPTIONS":
             await _answer(send, HTTPStatus.NO_CONTENT, headers | {"Allow": METHODS}, None)
@@ -78,11 +80,11 @@ class Stream:
             detail = f'Method "{method}" not allowed.'
             await _refuse(send, HTTPStatus.METHOD_NOT_ALLOWED, headers | {"Allow": METHODS}, detail)
         else:
-            await self._open(scope, receive, send, headers)
+            await self._open(scope, meta, receive, send, headers)
 
-    async def _open(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+    async def _open(self, scope: Scope, meta: Headers, receive: Receive, send: Send, headers: Headers) -> None:
         try:
-            count_request(_meta(scope))
+            count_request(meta)
             asked = read_asked(QueryDict(scope["query_string"]), _headers(scope).get(LAST_EVENT_ID))
             if asked.wanted.tokens:
                 with suppress(*DATABASE_AWAY):  # then nobody is sent away
@@ -147,9 +149,9 @@ async def _end_when_gone(task: "asyncio.Task[Any]", receive: Receive) -> None:
 
 
 def _meta(scope: Scope) -> Headers:
-    """Who sends the request, in the names of WSGI's environment."""
+    """The request, in the names of WSGI's environment."""
     given = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in _headers(scope).items()}
-    return given | {"REMOTE_ADDR": (scope.get("client") or ("",))[0]}
+    return given | {"REMOTE_ADDR": (scope.get("client") or ("",))[0], "PATH_INFO": scope["path"]}
 
 
 def _headers(scope: Scope) -> Mapping[str, str]:
