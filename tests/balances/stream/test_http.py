@@ -219,3 +219,15 @@ def test_a_proxy_that_adds_a_line_of_its_own_is_believed_and_the_clients_line_is
 
     assert [ask("10.0.0.1", "203.0.113.7:80"), ask("10.0.0.2", "203.0.113.7:81")] == [200, 429]
     assert ask("10.0.0.1", "198.51.100.9:80") == 200
+
+
+@pytest.mark.parametrize("path", ["/indexer/events/stream", "/events/stream", "/indexer/events/stream/"])
+def test_the_stream_is_under_the_path_prefix_too(server: Server, settings: Settings, path: str) -> None:
+    forwarded = {"X-Forwarded-Prefix": "/indexer"}
+    assert server.ask(path, "HEAD", given=forwarded).status == (200 if path == "/events/stream" else 404)
+    settings.TRUSTED_PROXIES = 1
+    assert server.ask(path, "HEAD", given=forwarded).status == 200
+    settings.TRUSTED_PROXIES, settings.PATH_PREFIX = 0, "/indexer"
+    assert server.ask(path, "HEAD").status == 200
+    assert "at /indexer/events/stream." in server.ask("/indexer/events").body()["detail"]
+    assert server.ask("/indexer/health").status == 200
