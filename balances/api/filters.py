@@ -100,6 +100,8 @@ def read_period(query: QueryDict) -> Period:
 
 def token_filters(query: QueryDict) -> TokenFilters:
     return TokenFilters(
+        tokens=parameters.tokens(query, "token"),
+        spelled_in="token",
         search=parameters.text(query, "search", MAX_SEARCH),
         standard=parameters.truth(query, "standard"),
     )
