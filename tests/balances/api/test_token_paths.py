@@ -116,7 +116,7 @@ def test_what_can_be_no_token_is_refused_by_name(api: Api, impossible: str) -> N
     assert "realm:SYMBOL" in problem["detail"]
     assert "%23" in problem["detail"]
     text = unquote(impossible)
-    if text:
+    if text and "," not in text[:-1]:  # in a list a comma separates
         assert api.problem("/tokens/transfer-history", 400, token=text)["parameter"] == "token"
 
 
