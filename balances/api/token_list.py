@@ -71,7 +71,8 @@ def _walked(wanted: BalanceFilters | TokenFilters, part: Slice) -> tuple[QuerySe
     found = Token.objects.annotate(supply=supply()).filter(path__gt=after).order_by("path")
     if wanted.tokens:
         meant = resolve(wanted.tokens, wanted.spelled_in, LOOKED_UP // len(wanted.tokens), after)
-        found, searched = found.filter(id__in=[token.id for token in meant.tokens]), meant.complete_to
+        # By path and not by id, for which PostgreSQL may walk along all paths from the beginning.
+        found, searched = found.filter(path__in=[token.path for token in meant.tokens]), meant.complete_to
     else:
         paths = Token.objects.filter(path__gt=after).order_by("path").values_list("path", flat=True)
         searched = paths[SCAN - 1 : SCAN].first()
