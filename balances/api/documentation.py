@@ -119,7 +119,7 @@ MIN_AMOUNT_PARAMETER = OpenApiParameter(
 STANDARD_PARAMETER = OpenApiParameter(
     "standard",
     {"type": "boolean"},
-    description=f"Only tokens that the chain's GRC20 library stamps, or only the others. {_SHORT}",
+    description=f"Only tokens that the chain's GRC20 library stamps, or only the others (of scripts, too). {_SHORT}",
 )
 ORDER_PARAMETER = OpenApiParameter(
     "order", OpenApiTypes.STR, enum=ORDERS, default="desc", description="Newest first (desc), or oldest first (asc)."
