@@ -13,7 +13,7 @@ from balances.flags import is_ephemeral, listing_key, path_listed
 from balances.models import Token
 from blocks.models import Chain
 from events.deriving import Derived
-from events.grc20 import Movement
+from events.grc20 import Event, Movement
 from tests.balances.api.asking import Api
 from tests.balances.api.both import Both, check_pages
 from tests.balances.ledger import messages
@@ -89,7 +89,7 @@ def test_reading_the_events_again_makes_them_so(api: Api) -> None:
     Token.objects.update(standard=True)
     correction = Correction(1, 1)
     paths = [*SCRIPTS, *OTHERS]
-    correction.take([Derived(1, 0, n, Movement(path, "", HOLDER, 5, True), None) for n, path in enumerate(paths)])
+    correction.take([Derived(1, 0, n, Movement(path, "", HOLDER, 5, True), Event()) for n, path in enumerate(paths)])
     assert correction.make_so().standards == len(SCRIPTS)
     assert [row["tokenPath"] for row in api.rows("/tokens", standard="false")] == SCRIPTS
 
