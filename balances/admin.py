@@ -19,6 +19,7 @@ from balances.models import (
     TransferRow,
     TransferSegment,
 )
+from balances.spellings import sub_realms, with_point
 from blocks.admin import transaction_link
 from blocks.read_only import (
     COUNTED_ROWS,
@@ -78,7 +79,7 @@ class TokenAdmin(ReadOnlyAdmin):
     )
     inlines = (AnnouncementInline,)
     ordering = ("path",)
-    search_help_text = "A token's id, its key (realm.SYMBOL) or its realm; or a symbol, to the letter."
+    search_help_text = "A token's id, its key (realm.SYMBOL or realm:SYMBOL) or its realm; or a symbol, to the letter."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Token]:
         rows: QuerySet[Token] = super().get_queryset(request).select_related("totals")
@@ -86,7 +87,7 @@ class TokenAdmin(ReadOnlyAdmin):
 
     def find(self, rows: QuerySet[Token], term: str) -> QuerySet[Token]:
         # Few enough to be looked through for a symbol: there are as many as realms made, not as transfers.
-        return rows.filter(Q(path=term) | Q(key=term) | Q(realm=term) | Q(symbol=term))
+        return rows.filter(spelled(term) | Q(symbol=term))
 
     @admin.display(description="supply")
     def supply(self, token: Token) -> int:
@@ -240,7 +241,15 @@ def totals_of(token: Token) -> TokenTotals:
 
 def tokens_of(term: str) -> list[Token]:
     """The tokens with this id or key, or of this realm."""
-    return list(Token.objects.filter(Q(path=term) | Q(key=term) | Q(realm=term))[:TOKENS_OF_A_REALM])
+    return list(Token.objects.filter(spelled(term))[:TOKENS_OF_A_REALM])
+
+
+def spelled(term: str) -> Q:
+    """Whether a token may be meant by `term`, as in the API."""
+    terms = [term, with_point(term) or term]
+    found = Q(path__in=terms) | Q(key__in=terms) | Q(realm__in=terms)
+    sub, past_sub = sub_realms(term)
+    return found if sub is None else found | Q(path__gte=sub, path__lt=past_sub)
 
 
 def newest(rows: QuerySet[Any], *sides: Q) -> QuerySet[Any]:

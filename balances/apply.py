@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from balances import ranking, segments
 from balances.announcements import Announced, announce
+from balances.flags import is_ephemeral
 from balances.moves import MOVE, MOVE_AND_RANK
 from blocks.copying import copy_rows
 from events.grc20 import realm_and_key
@@ -157,7 +158,7 @@ def _intern_tokens(messages: Collection[Message]) -> dict[str, int]:
         cursor.execute("SELECT path, id FROM tokens WHERE path = ANY(%s)", [list(paths)])
         tokens: dict[str, int] = dict(cursor.fetchall())
         if missing := sorted(paths.keys() - tokens.keys()):
-            rows = [(path, *realm_and_key(path), paths[path]) for path in missing]
+            rows = [(path, *realm_and_key(path), paths[path] and not is_ephemeral(path)) for path in missing]
             cursor.execute(
                 "INSERT INTO tokens (path, realm, key, standard)"
                 " SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bool[])"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from django.db import connection
 
 from balances import checkpoints, names, segments
+from balances.flags import is_ephemeral
 from balances.moves import FORGET_BALANCES, MOVE_AND_RANK
 from blocks.copying import copy_rows
 from blocks.fields import height_ranges
@@ -162,7 +163,10 @@ class Correction:
         """Correct the ledger, in the caller's transaction. Raises `Disturbed`."""
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE pg_temp.rederived")
-            rows = [(path, *realm_and_key(path), standard) for path, standard in sorted(self._tokens.items())]
+            rows = [
+                (path, *realm_and_key(path), stamped and not is_ephemeral(path))
+                for path, stamped in sorted(self._tokens.items())
+            ]
             columns: list[list[object]] = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
             cursor.execute("SELECT count(*) FROM tokens WHERE path = ANY(%s)", [columns[0]])
             known = cursor.fetchone()[0]

@@ -16,11 +16,23 @@ class Token(models.Model):
     path = models.TextField(db_collation="C", help_text="The token's id, to the letter.")
     key = models.TextField(db_collation="C", help_text="realm.SYMBOL; the path itself for realm-stamped tokens.")
     realm = models.TextField(db_collation="C", help_text="The realm that holds the token.")
-    standard = models.BooleanField(help_text="Stamped by the chain's GRC20 library, or of a chain that had none.")
+    standard = models.BooleanField(
+        help_text="Stamped by the chain's GRC20 library, or of a chain that had none; never of a script."
+    )
     name = models.TextField(blank=True, db_default="")
     symbol = models.TextField(blank=True, db_default="")
     decimals = models.SmallIntegerField(null=True)
     announcements = models.IntegerField(db_default=0, help_text="NewToken events for this id; more than one: doubt.")
+    # Tokens of scripts are free to make, and would fill the first page of every list.
+    listing_key = models.GeneratedField(
+        expression=models.Func(
+            models.F("path"),
+            template="(CASE WHEN split_part(%(expressions)s, '/', 2) = 'e' THEN '~' ELSE '' END || %(expressions)s)",
+        ),
+        output_field=models.TextField(db_collation="C"),
+        db_persist=True,
+        help_text="The order of lists of all tokens: by path, those of scripts after all others.",
+    )
 
     class Meta:
         db_table = "tokens"
@@ -29,6 +41,7 @@ class Token(models.Model):
         indexes = [
             models.Index(fields=["key", "path"], name="token_key"),
             models.Index(fields=["realm", "path"], name="token_realm"),
+            models.Index(fields=["listing_key"], name="token_listing"),
         ]
 
     def __str__(self) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import django_stubs_ext
 
+from balances.api.path_prefix import is_prefix
 from blocks.addresses import endpoint_problem
 from indexer_project.databases import database_at
 from indexer_project.environment import Environment
@@ -23,6 +24,11 @@ if not SECRET_KEY:
     env.need("api", "SECRET_KEY", "Set SECRET_KEY to fifty random characters, and keep it.")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost 127.0.0.1 [::1]")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+PATH_PREFIX = env.text("PATH_PREFIX").rstrip("/")
+if PATH_PREFIX and not is_prefix(PATH_PREFIX):
+    for part in ("api", "stream"):
+        env.complain(part, "PATH_PREFIX", f"PATH_PREFIX={PATH_PREFIX!r} is no path.", "Use /name, or /several/names.")
+    PATH_PREFIX = ""
 ROOT_URLCONF = "indexer_project.urls"
 WSGI_APPLICATION = "indexer_project.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -33,7 +39,7 @@ TIME_ZONE = "UTC"
 APPEND_SLASH = False
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
-STORAGES = {"staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"}}
+STORAGES = {"staticfiles": {"BACKEND": "indexer_project.static_files.PrefixedStaticFiles"}}
 WHITENOISE_USE_FINDERS = True  # the demo and the tests serve static files without `collectstatic`
 WHITENOISE_AUTOREFRESH = DEBUG
 
@@ -56,6 +62,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "balances.api.path_prefix.path_prefix",
+    "balances.api.probes.probes",
     "indexer_project.databases.admin_on_primary",
     "django.middleware.security.SecurityMiddleware",
     "indexer_project.security_headers.content_security_policy",
@@ -93,6 +101,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AXES_CLIENT_IP_CALLABLE = "indexer_project.logins.address_of"
+AXES_WHITELIST_CALLABLE = "indexer_project.logins.never_locked_out"
 AXES_USERNAME_CALLABLE = "indexer_project.logins.name_of"
 AXES_LOCKOUT_CALLABLE = "indexer_project.logins.locked_out"
 AXES_LOCKOUT_PARAMETERS = ["ip_address"]
@@ -106,7 +115,8 @@ AXES_VERBOSE = False
 
 HTTPS = env.flag("api", "HTTPS", True)
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = ["^health/?$", "^ready/?$"]  # asked from inside, beside the proxy that has the certificate
+# Asked from inside, beside the proxy that has the certificate; with the prefix or without.
+SECURE_REDIRECT_EXEMPT = [f"^({re.escape(PATH_PREFIX[1:])}/)?(health|ready)/?$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS

@@ -1,4 +1,7 @@
-"""What accounts hold: of every token, or of some; by token path, then address. Hand-written SQL lives here."""
+"""What accounts hold: of every token, or of some; by token path, then address. Hand-written SQL lives here.
+
+Of every token: those of scripts come after all others (`Token.listing_key`).
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,6 +12,7 @@ from balances.api.pages import Page, page_of
 from balances.api.scans import LAST, LOOKED_UP, SCAN
 from balances.api.steps import Reading, Row, Steps
 from balances.api.tokens import Meant, Resolved, TokenRow, columns_of, described, resolving, resolving_one
+from balances.flags import listing_key, path_listed
 
 ACCOUNTS = "ARRAY(SELECT id FROM accounts WHERE address = ANY(%(addresses)s))"
 
@@ -22,9 +26,9 @@ WITH held AS MATERIALIZED (
 # The tokens in order, a bounded number of them, each looked up for each account.
 _WALK = f"""
 WITH walked AS MATERIALIZED (
-    SELECT id, path FROM tokens WHERE path >= %(first)s ORDER BY path LIMIT %(scan)s
+    SELECT id, listing_key FROM tokens WHERE listing_key >= %(first)s ORDER BY listing_key LIMIT %(scan)s
 ), said AS (
-    SELECT max(path) AS said FROM walked HAVING count(*) = %(scan)s
+    SELECT max(listing_key) AS said FROM walked HAVING count(*) = %(scan)s
 ), held AS MATERIALIZED (
     SELECT account.id AS account_id, walked.id AS token_id, balance.amount
     FROM walked CROSS JOIN unnest({ACCOUNTS}) AS account (id) CROSS JOIN LATERAL (
@@ -37,16 +41,16 @@ WITH walked AS MATERIALIZED (
 # from turning it into a join): whole tables would be read for it, or the tokens walked along in the hope to find some.
 _PAGE = """
 SELECT (SELECT said FROM said), page.* FROM (VALUES (0)) AS always LEFT JOIN (
-    SELECT listed.address, listed.amount, coalesce(totals.minted - totals.burned, 0), {token}
+    SELECT listed.address, listed.amount, coalesce(totals.minted - totals.burned, 0), {token}, listed.listing_key
     FROM (
         SELECT accounts.address, held.amount, tokens.*
         FROM held
         CROSS JOIN LATERAL (SELECT * FROM tokens WHERE id = held.token_id OFFSET 0) AS tokens
         CROSS JOIN LATERAL (SELECT address FROM accounts WHERE id = held.account_id OFFSET 0) AS accounts
-        WHERE {conditions} ORDER BY tokens.path, accounts.address LIMIT %(limit)s
+        WHERE {conditions} ORDER BY tokens.listing_key, accounts.address LIMIT %(limit)s
     ) AS listed
     LEFT JOIN LATERAL (SELECT * FROM token_totals WHERE token_id = listed.id OFFSET 0) AS totals ON true
-) AS page ON true ORDER BY page.path, page.address
+) AS page ON true ORDER BY page.listing_key, page.address
 """
 
 _PAIR = f"""
@@ -71,8 +75,8 @@ def held(wanted: BalanceFilters, part: Slice) -> Steps[Page]:
         "addresses": list(wanted.addresses),
         "limit": part.limit + 1,
         "scan": SCAN + 1,
-        "first": part.after[0] if part.after else "",
-        "after": part.after and part.after[0],
+        "first": listing_key(part.after[0]) if part.after else "",
+        "after": part.after and listing_key(part.after[0]),
         "after_address": part.after and part.after[1],
         "least": wanted.least,
         "standard": wanted.standard,
@@ -82,10 +86,10 @@ def held(wanted: BalanceFilters, part: Slice) -> Steps[Page]:
     searched = None
     if found[0][0] > SCAN:
         found = yield _WALK + page, values | {"scan": SCAN // len(wanted.addresses)}
-        searched = found[0][0]
+        searched = found[0][0] and path_listed(found[0][0])
     rows = [
         {"address": address, "tokenPath": columns[1], "amount": int(amount), **described(TokenRow(*columns), supply)}
-        for _, address, amount, supply, *columns in found
+        for _, address, amount, supply, *columns, _ in found
         if address is not None
     ]
     return _page(rows, part, searched)
@@ -100,7 +104,7 @@ def held_of_tokens(wanted: BalanceFilters, part: Slice) -> Steps[Page]:
 def _conditions(wanted: BalanceFilters, part: Slice) -> str:
     conditions = ["true"]
     if part.after:
-        conditions.append("(tokens.path, accounts.address) > (%(after)s, %(after_address)s)")
+        conditions.append("(tokens.listing_key, accounts.address) > (%(after)s, %(after_address)s)")
     if not wanted.include_zero:
         conditions.append("held.amount <> 0")
     if wanted.least is not None:

@@ -12,7 +12,11 @@ from balances.api.parameters import DEFAULT_LIMIT, FORMAT, MAX_HEIGHT, MAX_LIMIT
 from balances.api.serializers import EXAMPLE_ADDRESS, EXAMPLE_PATH
 from balances.api.waiting import DEFAULT_SECONDS, MAX_SECONDS
 
-_SPELLINGS = "The token's id, its key (realm.SYMBOL) or its realm, which means every token of that realm."
+_SPELLINGS = (
+    "The token's id, its key (realm.SYMBOL, or realm:SYMBOL) or its realm, which means every token of that realm and "
+    "of its sub-realms (realm#sub). What no chain could have is a 400; what this one has not had yet, an empty list."
+)
+ENCODED = "Slashes and dots as they are, or percent-encoded; `#` always as `%23`, `?` as `%3F`."
 _MEANT = {"id": EXAMPLE_PATH, "realm": "gno.land/r/demo/defi/grc20factory"}
 
 _SEVERAL = f"Several, comma-separated, at most {MAX_SEVERAL}: of any of them."
@@ -26,13 +30,17 @@ ADDRESS_PARAMETER = OpenApiParameter(
     examples=[OpenApiExample("all"), OpenApiExample("one account", EXAMPLE_ADDRESS)],
 )
 TOKEN_PARAMETER = OpenApiParameter(
-    "token", OpenApiTypes.STR, description=f"Only this token. {_SPELLINGS} Empty: all. {_SEVERAL}"
+    "token",
+    OpenApiTypes.STR,
+    description=f"Only this token. {_SPELLINGS} Empty: all. {_SEVERAL} A comma "
+    "separates where a realm's path follows, and else belongs to the symbol; repeated, each value is one token, "
+    "whatever it holds. A `#` is sent as `%23`.",
 )
 TOKEN_PATH_PARAMETER = OpenApiParameter(
     "tokenPath",
     OpenApiTypes.STR,
     OpenApiParameter.PATH,
-    description=f"{_SPELLINGS} Slashes and dots as they are, or percent-encoded; `#` always as %23.",
+    description=f"{_SPELLINGS} {ENCODED} A symbol that ends in a slash or like a route (`/holders`): /tokens?token=…",
     examples=[OpenApiExample("id", _MEANT["id"]), OpenApiExample("realm", _MEANT["realm"])],
 )
 LIMIT_PARAMETER = OpenApiParameter(
@@ -111,7 +119,7 @@ MIN_AMOUNT_PARAMETER = OpenApiParameter(
 STANDARD_PARAMETER = OpenApiParameter(
     "standard",
     {"type": "boolean"},
-    description=f"Only tokens that the chain's GRC20 library stamps, or only the others. {_SHORT}",
+    description=f"Only tokens that the chain's GRC20 library stamps, or only the others (of scripts, too). {_SHORT}",
 )
 ORDER_PARAMETER = OpenApiParameter(
     "order", OpenApiTypes.STR, enum=ORDERS, default="desc", description="Newest first (desc), or oldest first (asc)."

@@ -29,6 +29,7 @@ from balances.api.compression import accepts, packed
 from balances.api.lists import body, url_after
 from balances.api.pages import Listing, Page
 from balances.api.parameters import FORMAT
+from balances.api.path_prefix import FORWARDED, place
 from balances.api.renderers import to_json
 from balances.api.snapshots import Snapshot, seen
 from balances.api.steps import Reading, Row
@@ -51,7 +52,7 @@ MOST_KINDS = 1000
 _ROUTES = [(route.pattern.regex, getattr(getattr(route.callback, "cls", None), "asks", None)) for route in urlpatterns]
 
 # What headers may depend on, beside the route and whether the answer is 304.
-_KIND = ("HTTP_HOST", "wsgi.url_scheme", "HTTP_X_FORWARDED_PROTO", "HTTP_ORIGIN", "HTTP_ACCEPT")
+_KIND = ("HTTP_HOST", "wsgi.url_scheme", "HTTP_X_FORWARDED_PROTO", "HTTP_ORIGIN", "HTTP_ACCEPT", FORWARDED)
 _OF_ROWS = {"ETag", "X-Indexed-Height", "Cache-Control", "Link", "Content-Length", "Content-Encoding"}
 _OF_KIND = {
     "Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Allow", "Content-Security-Policy", "Content-Type",
@@ -79,6 +80,7 @@ class Express:
         self._headers: dict[tuple[object, ...], Headers] = {}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        place(environ)
         listing, kind = _understood(environ)
         if listing is None:
             return self._django(environ, start_response)
@@ -136,6 +138,9 @@ class Express:
 class _Query(dict[str, str]):
     """What the lists use of a `QueryDict`, where no parameter is given twice; it is read three times as fast."""
 
+    def getlist(self, name: str) -> list[str]:
+        return [self[name]] if name in self else []
+
     def lists(self) -> list[tuple[str, list[str]]]:
         return [(name, [value]) for name, value in self.items()]
 
@@ -145,7 +150,7 @@ def _understood(environ: Environ) -> tuple[Listing[Any] | None, Kind]:
     path, query, accept = environ["PATH_INFO"], environ["QUERY_STRING"], environ.get("HTTP_ACCEPT", "")
     if (
         environ["REQUEST_METHOD"] != "GET"
-        or environ.get("SCRIPT_NAME")
+        or not environ.get("SCRIPT_NAME", "").isascii()
         or "HTTP_COOKIE" in environ
         or not path.startswith("/")
         or not path.isascii()

@@ -99,7 +99,10 @@ def read_period(query: QueryDict) -> Period:
 
 
 def token_filters(query: QueryDict) -> TokenFilters:
+    tokens = parameters.tokens(query, "token")
     return TokenFilters(
+        tokens=tokens,
+        spelled_in="token" if tokens else "tokenPath",  # unless it is used, cursors are those of older versions
         search=parameters.text(query, "search", MAX_SEARCH),
         standard=parameters.truth(query, "standard"),
     )

@@ -58,7 +58,10 @@ _TYPES = {
 _STANDARD = "(SELECT standard FROM tokens WHERE id = token_id) = %(standard)s"
 _OF_MANY = """
 EXISTS (
-    SELECT FROM tokens WHERE id = token_id AND (path = ANY(%(path)s) OR key = ANY(%(key)s) OR realm = ANY(%(realm)s))
+    SELECT FROM tokens WHERE id = token_id AND (
+        path = ANY(%(path)s) OR key = ANY(%(key)s)
+        OR realm = ANY(%(realm)s) OR split_part(realm, '#', 1) = ANY(%(realm)s)
+    )
 )
 """
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from django.http import QueryDict
 
+from balances import spellings
 from balances.api.addresses import is_address
 from balances.api.cursors import MAX_AMOUNT, MAX_INT64
 from balances.api.refusals import BadParameter, shown
@@ -18,6 +19,8 @@ MAX_SEVERAL = 20
 """Values in one parameter that takes several, comma-separated."""
 MAX_HEIGHT = MAX_INT64 - 1
 """One more can be added to it."""
+REPEATED = "token"
+"""The one parameter that may be repeated: a comma may be part of a token."""
 FORMAT = "format"
 """Django REST framework's own parameter: which renderer answers."""
 
@@ -29,11 +32,14 @@ _RFC_3339 = re.compile(
 
 
 def check_names(query: QueryDict, allowed: Collection[str]) -> None:
-    """Raise `BadParameter` for a parameter that the route does not have, or that is given more than once."""
+    """Raise `BadParameter` for a parameter that the route does not have, or that is given more than once.
+
+    `REPEATED` alone may be.
+    """
     for name, values in query.lists():
         if name not in allowed and name != FORMAT:
             raise BadParameter(shown(name), "there is no such parameter here", f"Allowed are {', '.join(allowed)}")
-        if len(values) > 1:
+        if len(values) > 1 and name != REPEATED:
             raise BadParameter(name, f"given {len(values)} times", "Give it once")
 
 
@@ -131,19 +137,27 @@ def token(text: str, name: str) -> str:
     size = len(text.encode())
     if not text.strip() or size > MAX_TOKEN_BYTES or not is_storable(text):
         wrong = f"{size} bytes" if size > MAX_TOKEN_BYTES else f"{shown(text)} is not a token"
-        allowed = f"A token's id, its key (realm.SYMBOL) or its realm, of at most {MAX_TOKEN_BYTES} bytes"
-        raise BadParameter(name, wrong, allowed)
+        raise BadParameter(name, wrong, f"{spellings.ALLOWED}. It has at most {MAX_TOKEN_BYTES} bytes")
     return text
 
 
 def tokens(query: QueryDict, name: str) -> tuple[str, ...]:
-    """Spellings of tokens, comma-separated, each once and sorted; empty when there is none."""
-    return tuple(sorted({token(text, name) for text in _several(query, name)}))
+    """Spellings of tokens, each once and sorted; empty when there is none.
+
+    Comma-separated, or the parameter repeated: then each value is one spelling, whatever commas it has.
+    """
+    given = query.getlist(name)
+    if len(given) == 1:
+        given = spellings.split(given[0]) if given[0] else []
+    return tuple(sorted({token(text, name) for text in _few(given, name)}))
 
 
 def _several(query: QueryDict, name: str) -> list[str]:
     text = query.get(name)
-    given = text.split(",") if text else []
+    return _few(text.split(",") if text else [], name)
+
+
+def _few(given: list[str], name: str) -> list[str]:
     if len(given) > MAX_SEVERAL:
         raise BadParameter(name, f"{len(given)} values", f"At most {MAX_SEVERAL}, comma-separated")
     return given

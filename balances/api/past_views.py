@@ -12,6 +12,7 @@ from balances.api.answers import answer_one
 from balances.api.asking import read_list, read_one
 from balances.api.documentation import (
     ACCOUNT_PARAMETER,
+    ENCODED,
     FROM_HEIGHT_PARAMETER,
     FROM_TIME_PARAMETER,
     TO_HEIGHT_PARAMETER,
@@ -33,8 +34,8 @@ _ONE_TOKEN = OpenApiParameter(
     "tokenPath",
     OpenApiTypes.STR,
     OpenApiParameter.PATH,
-    description="The token's id; or its key or realm, when that means one token: else 400 names the ids. Slashes and "
-    "dots as they are, or percent-encoded; `#` always as %23.",
+    description="The token's id; or its key (realm.SYMBOL, or realm:SYMBOL) or realm, when that means one token: else "
+    f"400 names the ids. {ENCODED}",
     examples=[OpenApiExample("id", EXAMPLE_PATH)],
 )
 _INTERVAL = OpenApiParameter(

@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from django.urls import get_script_prefix
+
 INTRODUCTION = """\
 GRC20 balances and transfers of one gno.land chain.
 
@@ -10,7 +12,8 @@ GRC20 balances and transfers of one gno.land chain.
 block up to there is in. `includesUpTo`: nothing above it is; larger only while blocks are being caught up with.
 `minHeight=` waits for a height of your own.
 
-**Tokens** are found by id (`realm.SYMBOL.seqid`), key (`realm.SYMBOL`) or realm, which means all its tokens.
+**Tokens** are found by id (`realm.SYMBOL.seqid`), key (`realm.SYMBOL`, or `realm:SYMBOL`) or realm, which means all its
+tokens and those of its sub-realms (`realm#sub`; a `#` is sent as `%23`). Tokens of scripts (`gno.land/e/…`) come last.
 **Amounts** are whole units of the token, exact at any size; `amounts=string` is for clients whose numbers are doubles.
 
 **The past**: `height=` or `time=` gives any list of balances as it was then, exactly. Of one account and one token
@@ -40,6 +43,8 @@ _FIRST = re.compile(r"(.+?)(?:[;.:](?:\s|$)|$)", re.DOTALL)
 def presented(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """drf-spectacular hook: introduction, groups in order, and what each route says first as its summary."""
     result["info"]["description"] = INTRODUCTION
+    if prefix := get_script_prefix().removesuffix("/"):
+        result["servers"] = [{"url": prefix}]
     routes = [route for path in result["paths"].values() for route in path.values()]
     used = {tag for route in routes for tag in route["tags"]}
     result["tags"] = [{"name": name, "description": text} for name, text in GROUPS.items() if name in used]

@@ -9,6 +9,7 @@ from django.core.exceptions import SuspiciousOperation
 from django.db import Error
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -69,7 +70,7 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404."""
-    return refusal(request, HTTPStatus.NOT_FOUND, f"There is nothing at {shown(request.path)}. See /docs.")
+    return refusal(request, HTTPStatus.NOT_FOUND, f"There is nothing at {shown(request.path)}. See {reverse('docs')}.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from rest_framework.exceptions import NotAcceptable
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
@@ -72,6 +73,19 @@ class Negotiation(DefaultContentNegotiation):
                 str(self.settings.URL_FORMAT_OVERRIDE), f"{shown(format)} is not served here", f"One of {known}"
             )
         return chosen
+
+
+class Lenient(Negotiation):
+    """JSON for a client that accepts nothing of what there is: a probe must not fail for its Accept."""
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        try:
+            return super().select_renderer(request, renderers, format_suffix)
+        except NotAcceptable:
+            first = next(iter(renderers))
+            return first, str(first.media_type)
 
 
 def to_json(data: object) -> bytes:

@@ -72,7 +72,9 @@ class TokenEntry(serializers.Serializer[dict[str, object]]):
     burned = AmountField(allow_null=True)
     holders = serializers.IntegerField(allow_null=True, min_value=0, help_text="Accounts with more than zero.")
     transfers = serializers.IntegerField(allow_null=True, min_value=0, help_text="Mints and burns too.")
-    standard = serializers.BooleanField(help_text="Stamped by the chain's GRC20 library, or of a chain that had none.")
+    standard = serializers.BooleanField(
+        help_text="Stamped by the chain's GRC20 library, or of a chain that had none; never of a script."
+    )
     firstSeenHeight = serializers.IntegerField(
         allow_null=True, min_value=0, help_text="Of its first transfer or NewToken event, of what is indexed."
     )

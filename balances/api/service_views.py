@@ -12,6 +12,7 @@ from balances.api import responses, service_serializers
 from balances.api.answers import truth
 from balances.api.problems import PROBLEM_JSON, problem, problem_details
 from balances.api.refusals import NotReady
+from balances.api.renderers import Lenient
 from balances.api.serializers import Problem
 from balances.api.snapshots import Snapshot, snapshot
 from balances.api.times import rfc3339
@@ -91,6 +92,7 @@ class ReadyViewSet(ViewSet):
     """Readiness: 200 when the index is near the tip and goes on, else 503 with the reason."""
 
     throttle_classes = ()
+    content_negotiation_class = Lenient
 
     @extend_schema(
         operation_id="ready",

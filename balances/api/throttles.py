@@ -16,7 +16,7 @@ from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from balances.api.clients import client_address
+from balances.api.clients import client_address, warn_of_unknown
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # it imports this module
@@ -83,14 +83,20 @@ _known = frozenset(map(_digest, settings.API_KEYS))
 def count_request(meta: MutableMapping[str, Any]) -> None:
     """Count the request of `meta` (WSGI's environment), once. Raises `TooManyRequests` when it is one too many.
 
-    A key that is known counts for itself, wherever it comes from; any other is as none.
+    A key that is known counts for itself, wherever it comes from; any other is as none. A client without an address is
+    not limited: one limit for all that have none would let one of them shut out the others.
     """
-    limit, client, of = _addresses, None, "an address"
+    client: object = None
+    limit, of = _addresses, "an address"
     if _known and (key := _digest(meta.get("HTTP_X_API_KEY", ""))) in _known:
         limit, client, of = _keys, key, "this key"
     if limit is None or _COUNTED in meta:
         return
-    wait = limit.take(client or client_address(meta))
+    client = client or client_address(meta)
+    if client is None:
+        warn_of_unknown("THROTTLE_ADDRESS does not limit it")
+        return
+    wait = limit.take(client)
     if wait is not None:
         allowed = f"{limit.number} in {limit.seconds} seconds are allowed for {of}"
         raise TooManyRequests(wait, f"Too many requests: {allowed}.")

@@ -1,5 +1,7 @@
 """Lists of tokens, by path: with the sum over all accounts, or with all that is known of each.
 
+In lists of all tokens those of scripts come after the others (`Token.listing_key`).
+
 Hand-written SQL lives here.
 """
 
@@ -13,6 +15,7 @@ from balances.api.filters import BalanceFilters, TokenFilters
 from balances.api.pages import Page, page_of
 from balances.api.scans import LOOKED_UP, SCAN
 from balances.api.tokens import described, resolve, supply
+from balances.flags import listing_key, path_listed
 from balances.models import Token
 
 # Written as a range and ordered by the token as well: else PostgreSQL would walk along all of them from the beginning.
@@ -68,15 +71,20 @@ def tokens(wanted: TokenFilters, part: Slice) -> Page:
 def _walked(wanted: BalanceFilters | TokenFilters, part: Slice) -> tuple[QuerySet[Any], str | None]:
     """The tokens that are meant, or all, after the slice's position; and the path they end at, when there are more."""
     after = part.after[0] if part.after else ""
-    found = Token.objects.annotate(supply=supply()).filter(path__gt=after).order_by("path")
+    every = Token.objects.annotate(supply=supply())
     if wanted.tokens:
         meant = resolve(wanted.tokens, wanted.spelled_in, LOOKED_UP // len(wanted.tokens), after)
-        found, searched = found.filter(id__in=[token.id for token in meant.tokens]), meant.complete_to
+        searched = meant.complete_to
+        # By path and not by id, for which PostgreSQL may walk along all paths from the beginning.
+        paths = [token.path for token in meant.tokens if token.path > after]
+        found = every.filter(path__in=paths).order_by("path")
     else:
-        paths = Token.objects.filter(path__gt=after).order_by("path").values_list("path", flat=True)
-        searched = paths[SCAN - 1 : SCAN].first()
-        if searched is not None:
-            found = found.filter(path__lte=searched)
+        found = every.filter(listing_key__gt=listing_key(after)).order_by("listing_key")
+        keys = Token.objects.filter(listing_key__gt=listing_key(after)).order_by("listing_key")
+        key = keys.values_list("listing_key", flat=True)[SCAN - 1 : SCAN].first()
+        if key is not None:
+            found = found.filter(listing_key__lte=key)
+        searched = key and path_listed(key)
     if wanted.standard is not None:
         found = found.filter(standard=wanted.standard)
     return found, searched

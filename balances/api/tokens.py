@@ -14,6 +14,7 @@ from balances.api.scans import LOOKED_UP
 from balances.api.steps import Row, Steps, run
 from balances.flags import flags
 from balances.models import Token
+from balances.spellings import ALLOWED, is_possible, sub_realms, with_point
 
 _ZERO = Value(Decimal(0), output_field=DecimalField(max_digits=78, decimal_places=0))
 
@@ -37,40 +38,62 @@ TOKEN = TokenRow._fields
 
 _SAID = "coalesce(totals.minted - totals.burned, 0), coalesce(totals.transfers, 0), {token}"
 
-# What a text means, when that is one token, with something of its own beside it: a second row of a key or of a realm is
-# enough to see that it is not.
+# What a text means, when that is one token, with something of its own beside it: a second row of a key, of a realm or
+# of its sub-realms is enough to see that it is not.
 _ONE = f"""
+{{spelled}}
 SELECT {_SAID}, {{beside}}
 FROM (
-    (SELECT * FROM tokens WHERE path = %(text)s)
+    (SELECT * FROM tokens WHERE path = {{text}})
     UNION ALL
-    (SELECT * FROM tokens WHERE key = %(text)s AND path <> %(text)s LIMIT 2)
+    (SELECT * FROM tokens WHERE key = {{text}} AND path <> {{text}} LIMIT 2)
     UNION ALL
-    (SELECT * FROM tokens WHERE realm = %(text)s AND key <> %(text)s AND path <> %(text)s LIMIT 2)
+    (SELECT * FROM tokens WHERE realm = {{text}} AND key <> {{text}} AND path <> {{text}} LIMIT 2)
+    UNION ALL
+    (SELECT * FROM tokens WHERE path >= %(sub)s::text AND path < %(past_sub)s::text ORDER BY path LIMIT 2)
 ) AS token
 LEFT JOIN LATERAL (SELECT * FROM token_totals WHERE token_id = token.id OFFSET 0) AS totals ON true {{join}}
 """  # noqa: S608  # our own constant
+
+# A text with a colon is what it says, where there is such a token, and else what it says with a point.
+_STORED = " OR ".join(f"EXISTS (SELECT FROM tokens WHERE {column} = {{text}})" for column in ("path", "key", "realm"))
+_SPELLED = f"""
+WITH spelled AS MATERIALIZED (
+    SELECT CASE WHEN {_STORED.format(text="%(text)s")} THEN %(text)s::text ELSE %(point)s::text END AS text
+)
+"""  # our own constant
 
 # A realm or a key may have any number of tokens: each spelling gives its first ones in order of path. Written as
 # ranges, along which PostgreSQL walks by the index: of equality it thinks that few have it, reads them all, and sorts.
 # OFFSET 0: what a text means is looked up once, not for each of its tokens.
 _MEANT = f"""
-SELECT given.position, said.kind, {_SAID}
-FROM unnest(%(texts)s::text[]) WITH ORDINALITY AS given (text, position)
+SELECT given.position, said.kind, spelled.text, {_SAID}
+FROM unnest(%(texts)s::text[], %(points)s::text[], %(subs)s::text[], %(past_subs)s::text[])
+     WITH ORDINALITY AS given (text, point, sub, past_sub, position)
 CROSS JOIN LATERAL (
-    SELECT CASE WHEN EXISTS (SELECT FROM tokens WHERE path = given.text AND realm <> given.text) THEN 'path'
-                WHEN EXISTS (SELECT FROM tokens WHERE path = given.text) THEN 'realm'
-                WHEN EXISTS (SELECT FROM tokens WHERE key = given.text) THEN 'key' ELSE 'realm' END AS kind
+    SELECT CASE WHEN given.point IS NULL OR {_STORED.format(text="given.text")}
+                THEN given.text ELSE given.point END AS text
+    OFFSET 0
+) AS spelled
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN EXISTS (SELECT FROM tokens WHERE path = spelled.text AND realm <> spelled.text) THEN 'path'
+                WHEN EXISTS (SELECT FROM tokens WHERE path = spelled.text) THEN 'realm'
+                WHEN EXISTS (SELECT FROM tokens WHERE key = spelled.text) THEN 'key' ELSE 'realm' END AS kind
     OFFSET 0
 ) AS said
 CROSS JOIN LATERAL (
-    (SELECT * FROM tokens WHERE said.kind = 'path' AND path = given.text AND path >= %(first)s)
+    (SELECT * FROM tokens WHERE said.kind = 'path' AND path = spelled.text AND path >= %(first)s)
     UNION ALL
-    (SELECT * FROM tokens WHERE said.kind = 'key' AND (key, path) >= (given.text, %(first)s) AND key <= given.text
+    (SELECT * FROM tokens WHERE said.kind = 'key' AND (key, path) >= (spelled.text, %(first)s) AND key <= spelled.text
      ORDER BY key, path LIMIT %(most)s)
     UNION ALL
-    (SELECT * FROM tokens WHERE said.kind = 'realm' AND (realm, path) >= (given.text, %(first)s) AND realm <= given.text
+    (SELECT * FROM tokens
+     WHERE said.kind = 'realm' AND (realm, path) >= (spelled.text, %(first)s) AND realm <= spelled.text
      ORDER BY realm, path LIMIT %(most)s)
+    UNION ALL
+    (SELECT * FROM tokens
+     WHERE said.kind = 'realm' AND path >= given.sub AND path < given.past_sub AND path >= %(first)s
+     ORDER BY path LIMIT %(most)s)
 ) AS token
 LEFT JOIN LATERAL (SELECT * FROM token_totals WHERE token_id = token.id OFFSET 0) AS totals ON true
 ORDER BY token.path
@@ -98,13 +121,18 @@ class Resolved:
 class Meant:
     """The tokens that spellings mean, by path.
 
-    `complete_to`: they are all up to this path, and there are more; None when they are all. `kinds`: each spelling as
-    what it was understood, "path", "key" or "realm".
+    `complete_to`: they are all up to this path, and there are more; None when they are all. `meanings`: what each
+    spelling was understood as, "path", "key" or "realm", and the text that this is.
     """
 
     tokens: list[Resolved]
     complete_to: str | None
-    kinds: dict[str, list[str]]
+    meanings: dict[str, tuple[str, str]]
+
+    @property
+    def kinds(self) -> dict[str, list[str]]:
+        """The texts that are paths, keys and realms."""
+        return {kind: [text for of, text in self.meanings.values() if of == kind] for kind in ("path", "key", "realm")}
 
 
 def supply() -> Coalesce:
@@ -130,27 +158,37 @@ def resolve(texts: Sequence[str], parameter: str, most: int = LOOKED_UP, first: 
 def resolving(texts: Sequence[str], parameter: str, most: int = LOOKED_UP, first: str = "") -> Steps[Meant]:
     """The tokens that `texts` mean, each: the one with this id, else those with this key, else those of this realm.
 
-    A realm that is a token itself (the older format) means every token of the realm. At most `most` tokens of one text
-    are given, from the path `first` on. None when there is none; raises `BadParameter` of `parameter` when there could
-    be none. Chains once let symbols hold anything, so what is odd is looked up first.
+    A realm means every token of it and of its sub-realms, also when it is a token itself (the older format). At most
+    `most` tokens of one text are given, from the path `first` on. None when there is none; raises `BadParameter` of
+    `parameter` when there could be none.
     """
-    rows = yield _MEANT.format(token=columns_of("token")), {"texts": list(texts), "first": first, "most": most + 1}
+    subs = [sub_realms(text) for text in texts]
+    rows = yield (
+        _MEANT.format(token=columns_of("token")),
+        {
+            "texts": list(texts),
+            "points": [with_point(text) for text in texts],
+            "subs": [sub for sub, _ in subs],
+            "past_subs": [past_sub for _, past_sub in subs],
+            "first": first,
+            "most": most + 1,
+        },
+    )
     found: dict[int, list[Resolved]] = {}
-    kinds: dict[str, list[str]] = {"path": [], "key": [], "realm": []}
-    for position, kind, held, transfers, *columns in rows:
+    meanings: dict[str, tuple[str, str]] = {}
+    for position, kind, text, held, transfers, *columns in rows:
         of_text = found.setdefault(position, [])
-        if not of_text:
-            kinds[kind].append(texts[position - 1])
+        meanings[texts[position - 1]] = kind, text
         of_text.append(_resolved(held, transfers, TokenRow(*columns)))
     if not first:
         for position, text in enumerate(texts, start=1):
-            if position not in found:
-                _check_odd(text, parameter)
+            if position not in found and not is_possible(text):
+                raise BadParameter(parameter, f"{shown(text)} is not a token", ALLOWED)
     ends = [of_text[most - 1].path for of_text in found.values() if len(of_text) > most]
     complete_to = min(ends, default=None)
     once = {token.path: token for of_text in found.values() for token in of_text}
     tokens = [once[path] for path in sorted(once) if complete_to is None or path <= complete_to]
-    return Meant(tokens, complete_to, kinds)
+    return Meant(tokens, complete_to, meanings)
 
 
 def resolving_one(
@@ -163,9 +201,15 @@ def resolving_one(
     if len(texts) > 1:
         return None
     (text,) = texts
-    rows = yield _one(beside, join), {**values, "text": text}
+    point, (sub, past_sub) = with_point(text), sub_realms(text)
+    rows = yield (
+        _one(beside, join, with_colon=point is not None),
+        {**values, "text": text, "point": point, "sub": sub, "past_sub": past_sub},
+    )
     width = 2 + len(TOKEN)
     found = {row[2]: (row[0], row[1], TokenRow(*row[2:width])) for row in rows}
+    if point is not None and not any(text in each[2][1:4] for each in found.values()):
+        text = point
     exact = [each for each in found.values() if each[2].path == text]
     keyed = [each for each in found.values() if each[2].key == text]
     named = exact if exact and exact[0][2].realm != text else keyed if keyed and not exact else list(found.values())
@@ -176,8 +220,9 @@ def resolving_one(
 
 
 @lru_cache(maxsize=64)
-def _one(beside: str, join: str) -> str:
-    return _ONE.format(token=columns_of("token"), beside=beside, join=join)
+def _one(beside: str, join: str, *, with_colon: bool) -> str:
+    spelled, text = (_SPELLED, "(SELECT text FROM spelled)") if with_colon else ("", "%(text)s")
+    return _ONE.format(token=columns_of("token"), beside=beside, join=join, spelled=spelled, text=text)
 
 
 def _resolved(supply: Decimal, transfers: int, token: TokenRow) -> Resolved:
@@ -187,10 +232,3 @@ def _resolved(supply: Decimal, transfers: int, token: TokenRow) -> Resolved:
 def columns_of(table: str) -> str:
     """The columns `TOKEN`, of what a query calls `table`."""
     return ", ".join(f"{table}.{column}" for column in TOKEN)
-
-
-def _check_odd(text: str, parameter: str) -> None:
-    if not all(character.isprintable() and not character.isspace() for character in text):
-        raise BadParameter(
-            parameter, f"{shown(text)} is not a token", "A token's path has no spaces or control characters"
-        )

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 from django.core.exceptions import SuspiciousOperation
 from django.db import Error
 from django.http import QueryDict
+from django.utils.datastructures import CaseInsensitiveMapping
 
-from balances.api.cors import ACCEPTED, ANY, EXPOSED
+from balances.api.cors import METHODS, cors_headers, is_preflight
+from balances.api.path_prefix import place
 from balances.api.problems import PROBLEM_JSON, problem
 from balances.api.refusals import RETRY_SECONDS, BadParameter, shown
 from balances.api.throttles import TooManyRequests, count_request
@@ -28,7 +30,6 @@ EVENT_STREAM = "text/event-stream"
 
 OLD_CONNECTIONS = 2
 
-_METHODS = "GET, HEAD, OPTIONS"
 _END_SECONDS = 1.0
 # A proxy must not store or change events, nor collect them (X-Accel-Buffering is nginx's word for that).
 _AS_IT_COMES = {"Content-Type": EVENT_STREAM, "Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
@@ -65,25 +66,27 @@ class Stream:
             task.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path, method, headers = scope["path"].rstrip("/"), scope["method"], self._cors(scope)
+        meta, method, given = _meta(scope), scope["method"], _headers(scope)
+        prefix, path = place(meta), meta["PATH_INFO"].rstrip("/")
+        preflight = is_preflight(method, given)
+        headers = cors_headers(self._origins, given, preflight=preflight)
         if path == "/health":
             await _answer(send, HTTPStatus.OK, headers, {"status": "ok"})
         elif path != PATH:
-            detail = f"There is nothing at {shown(scope['path'])}; the stream is at {PATH}."
+            detail = f"There is nothing at {shown(scope['path'])}; the stream is at {prefix}{PATH}."
             await _refuse(send, HTTPStatus.NOT_FOUND, headers, detail)
         elif method == "OPTIONS":
-            headers |= {"Access-Control-Allow-Methods": _METHODS, "Access-Control-Allow-Headers": ACCEPTED}
-            await _answer(send, HTTPStatus.NO_CONTENT, headers | {"Allow": _METHODS}, None)
+            await _answer(send, HTTPStatus.NO_CONTENT, headers | {"Allow": METHODS}, None)
         elif method not in ("GET", "HEAD"):
             detail = f'Method "{method}" not allowed.'
-            await _refuse(send, HTTPStatus.METHOD_NOT_ALLOWED, headers | {"Allow": _METHODS}, detail)
+            await _refuse(send, HTTPStatus.METHOD_NOT_ALLOWED, headers | {"Allow": METHODS}, detail)
         else:
-            await self._open(scope, receive, send, headers)
+            await self._open(scope, meta, receive, send, headers)
 
-    async def _open(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+    async def _open(self, scope: Scope, meta: Headers, receive: Receive, send: Send, headers: Headers) -> None:
         try:
-            count_request(_meta(scope))
-            asked = read_asked(QueryDict(scope["query_string"]), _header(scope, LAST_EVENT_ID))
+            count_request(meta)
+            asked = read_asked(QueryDict(scope["query_string"]), _headers(scope).get(LAST_EVENT_ID))
             if asked.wanted.tokens:
                 with suppress(Error):  # then nobody is sent away
                     await self.shared.run(reading.check_tokens, asked.wanted.tokens)
@@ -139,16 +142,6 @@ class Stream:
             async with asyncio.timeout(_END_SECONDS):
                 await send({"type": "http.response.body"})
 
-    def _cors(self, scope: Scope) -> Headers:
-        """As balances.api.cors answers for the rest of the API."""
-        if not self._origins:
-            return {}
-        if ANY in self._origins:
-            return {"Access-Control-Allow-Origin": ANY, "Access-Control-Expose-Headers": EXPOSED}
-        headers = {"Vary": "Origin", "Access-Control-Expose-Headers": EXPOSED}
-        origin = _header(scope, "Origin")
-        return headers | {"Access-Control-Allow-Origin": origin} if origin in self._origins else headers
-
 
 async def _end_when_gone(task: "asyncio.Task[Any]", receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
@@ -157,15 +150,22 @@ async def _end_when_gone(task: "asyncio.Task[Any]", receive: Receive) -> None:
 
 
 def _meta(scope: Scope) -> Headers:
-    """Who asks, in the names of WSGI's environment."""
-    given = {"HTTP_X_FORWARDED_FOR": "X-Forwarded-For", "HTTP_X_API_KEY": "X-API-Key"}
-    host = (scope.get("client") or ("",))[0]
-    return {"REMOTE_ADDR": host} | {name: _header(scope, header) or "" for name, header in given.items()}
+    """The request, in the names of WSGI's environment."""
+    given = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in _headers(scope).items()}
+    return given | {"REMOTE_ADDR": (scope.get("client") or ("",))[0], "PATH_INFO": scope["path"]}
 
 
-def _header(scope: Scope, name: str) -> str | None:
-    wanted = name.lower().encode()
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == wanted), None)
+def _headers(scope: Scope) -> Mapping[str, str]:
+    """The headers of a request; of one that is given several times the values joined by commas, as WSGI servers do.
+
+    A name with an underscore is left out: in WSGI's names it would pass for the one with a hyphen.
+    """
+    joined: Headers = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        if "_" not in key:
+            joined[key] = f"{joined[key]},{text}" if key in joined else text
+    return CaseInsensitiveMapping(joined)
 
 
 async def _refuse(send: Send, status: HTTPStatus, headers: Headers, detail: str, **members: object) -> None:

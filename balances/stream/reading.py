@@ -15,9 +15,9 @@ from balances.api.refusals import BadParameter
 from balances.api.snapshots import snapshot
 from balances.api.tokens import resolve
 from balances.progress import Progress
+from balances.spellings import is_meant, spellings_of
 from balances.stream.asked import Wanted
 from balances.stream.positions import Position, end_of
-from events.grc20 import realm_and_key
 
 PAGE_ROWS = 200
 
@@ -86,16 +86,10 @@ def _read(progress: Progress, after: Position, wanted: Wanted) -> Page:
 
 def _meaning(spellings: Collection[str], paths: Collection[str]) -> dict[str, frozenset[str]]:
     """Those of `spellings` that mean the token of each of `paths`."""
-    ways = {path: _ways(path) for path in paths}
-    possible = {text for of_path in ways.values() for text in of_path.values()}.intersection(spellings)
-    kinds = resolve(sorted(possible), "token", most=1).kinds if possible else {}
+    possible = {path: spellings_of(path).intersection(spellings) for path in paths}
+    texts = sorted(set().union(*possible.values()))
+    meanings = resolve(texts, "token", most=1).meanings if texts else {}
     return {
-        path: frozenset(text for kind, text in of_path.items() if text in kinds.get(kind, ()))
-        for path, of_path in ways.items()
+        path: frozenset(text for text in of_path if text in meanings and is_meant(path, *meanings[text]))
+        for path, of_path in possible.items()
     }
-
-
-def _ways(path: str) -> dict[str, str]:
-    """How a token may be spelled: as its path, its key, or its realm."""
-    realm, key = realm_and_key(path)
-    return {"path": path, "key": key, "realm": realm}

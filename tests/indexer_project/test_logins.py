@@ -9,6 +9,8 @@ from django.db.models import F
 from django.test import Client
 from pytest_django import Settings
 
+from balances.api.clients import warn_of_unknown
+
 pytestmark = [pytest.mark.django_db, pytest.mark.db]
 
 PASSWORD = "correct horse battery staple"
@@ -65,6 +67,35 @@ def test_behind_a_proxy_the_client_is_shut_out_and_not_the_proxy(client: Client,
         log_in(client, "guess", HTTP_X_FORWARDED_FOR=f"10.0.0.{number}, 192.0.2.7")
     assert log_in(client, HTTP_X_FORWARDED_FOR="192.0.2.7") == 429
     assert log_in(client, HTTP_X_FORWARDED_FOR="192.0.2.7, 192.0.2.8") == 302
+
+
+def test_a_port_behind_the_address_does_not_shut_out_others(client: Client, settings: Settings) -> None:
+    settings.TRUSTED_PROXIES = 1
+    failed = [log_in(client, "guess", HTTP_X_FORWARDED_FOR=f"203.0.113.66:500{port}") for port in range(5)]
+    assert failed == [200] * 4 + [429]
+    assert log_in(client, HTTP_X_FORWARDED_FOR="203.0.113.66:6001") == 429
+    assert log_in(client, HTTP_X_FORWARDED_FOR="198.51.100.20:6001") == 302
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        {"HTTP_X_FORWARDED_FOR": "unknown"},
+        {"HTTP_X_FORWARDED_FOR": "203.0.113.66, "},
+        {"HTTP_X_FORWARDED_FOR": "unix:", "REMOTE_ADDR": ""},
+        {"HTTP_X_FORWARDED_FOR": "", "REMOTE_ADDR": ""},
+    ],
+)
+def test_an_address_that_is_not_known_shuts_out_nobody(
+    client: Client, settings: Settings, hidden: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.TRUSTED_PROXIES = 1
+    warn_of_unknown.cache_clear()
+    assert [log_in(Client(), "guess", **hidden) for _ in range(7)] == [200] * 7
+    assert log_in(Client(), **hidden) == 302
+    assert log_in(Client(), HTTP_X_FORWARDED_FOR="198.51.100.20") == 302
+    (told,) = (record for record in caplog.records if record.name == "balances.api.clients")
+    assert "TRUSTED_PROXIES" in told.getMessage()
 
 
 @pytest.mark.parametrize("name", ["x" * 10_000, "a\x00b", "\ud800", ""])

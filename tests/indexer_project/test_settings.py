@@ -75,6 +75,19 @@ def test_the_example_holds_the_defaults(load: Any) -> None:
     assert problems(copied).keys() == problems(plain).keys()
 
 
+@pytest.mark.parametrize(("value", "prefix"), [("/indexer", "/indexer"), ("/a/b/", "/a/b"), ("/", ""), ("", "")])
+def test_a_path_prefix_is_read_without_the_slash_at_its_end(load: Any, value: str, prefix: str) -> None:
+    loaded = load(PATH_PREFIX=value)
+    assert loaded["PATH_PREFIX"] == prefix
+    assert "PATH_PREFIX" not in problems(loaded)
+
+
+@pytest.mark.parametrize("value", ["indexer", "//evil.example", "https://host/indexer", "/a/../b", "/a b", "/a?b"])
+def test_a_path_prefix_that_is_no_path_is_refused(load: Any, value: str) -> None:
+    parts = {each.part for each in load(PATH_PREFIX=value)["SETTINGS_PROBLEMS"] if each.name == "PATH_PREFIX"}
+    assert parts == {"api", "stream"}
+
+
 def test_without_any_variable_only_what_has_no_default_is_missing(load: Any) -> None:
     found = problems(load())
     assert all(problem.missing for problem in found.values())

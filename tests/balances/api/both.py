@@ -34,7 +34,6 @@ def ask(application: express.Application, url: str, headers: dict[str, str], met
     parts = urlsplit(url)
     environ: Environ = {
         "REQUEST_METHOD": method,
-        "SCRIPT_NAME": "",
         "PATH_INFO": unquote_to_bytes(parts.path).decode("latin-1"),
         "QUERY_STRING": parts.query,
         "SERVER_NAME": "testserver",
@@ -46,6 +45,7 @@ def ask(application: express.Application, url: str, headers: dict[str, str], met
         "wsgi.input": BytesIO(),
         **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()},
     }
+    environ["SCRIPT_NAME"] = environ.pop("HTTP_SCRIPT_NAME", "")  # a server's word, and no client's
     said: list[Any] = []
     content = application(environ, lambda *given: said.append(given))
     try:

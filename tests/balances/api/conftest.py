@@ -6,6 +6,7 @@ import pytest
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, transaction
 from django.test import Client
+from django.urls import set_script_prefix
 from pytest_django import DjangoDbBlocker
 
 from replay.recording import Recording
@@ -46,5 +47,6 @@ def both() -> Iterator[Both]:
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
     yield Both()
+    set_script_prefix("/")
     for signal in (request_started, request_finished):
         signal.connect(close_old_connections)

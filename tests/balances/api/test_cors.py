@@ -10,6 +10,11 @@ pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 
 PAGE = {"Origin": "https://wallet.example.org"}
 BROWSERS = {"X-Content-Type-Options", "X-Frame-Options"}
+SENT = {
+    *("accept", "cache-control", "content-type", "if-none-match", "last-event-id", "pragma", "prefer", "range"),
+    *("traceparent", "x-api-key", "x-requested-with"),
+}
+"""What browsers, polyfills of EventSource, and libraries for requests ask for."""
 PREFLIGHT = PAGE | {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "if-none-match"}
 
 
@@ -41,9 +46,19 @@ def test_a_browser_that_asks_before_is_told(client: Client) -> None:
     response = client.options("/tokens/balances", headers=PREFLIGHT)
     assert (response.status_code, response.content) == (204, b"")
     assert response["Access-Control-Allow-Methods"] == "GET, HEAD, OPTIONS"
-    assert "If-None-Match" in response["Access-Control-Allow-Headers"].split(", ")
+    accepted = response["Access-Control-Allow-Headers"].lower().split(", ")
+    assert set(accepted) >= SENT
+    assert "Access-Control-Allow-Private-Network" not in response
     assert response["Access-Control-Allow-Origin"] == "*"
     assert client.options("/tokens/balances").status_code == 200, "what is not a browser's question is answered as ever"
+
+
+def test_a_page_may_read_an_api_in_a_private_network_when_its_origin_may(settings: Settings, client: Client) -> None:
+    settings.CORS_ORIGINS = [PAGE["Origin"]]
+    ask = PREFLIGHT | {"Access-Control-Request-Private-Network": "true"}
+    assert client.options("/tokens/balances", headers=ask)["Access-Control-Allow-Private-Network"] == "true"
+    other = client.options("/tokens/balances", headers=ask | {"Origin": "https://other.example.org"})
+    assert "Access-Control-Allow-Private-Network" not in other
 
 
 @pytest.mark.parametrize("headers", [PAGE, PREFLIGHT])

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 SCAN, LOOKED_UP, LIMIT = 400, 200, 5
 RARE, BUSY = "g1jg8mtutu9khhfwc4nxmuhcpftf0pajdhfvsqf5", "g15vj5q08amlvyd0nx6zjgcvwq2d0gt9fcchrvum"
 SEVERAL = f"{RARE},{BUSY}"
-MANY, CROWD = "gno.land/r/many", "gno.land/r/crowd"
+MANY, CROWD, HOST = "gno.land/r/many", "gno.land/r/crowd", "gno.land/r/host"
 LARGEST = ("transfers", "balances", "blocks", "transactions")
 LARGE = (*LARGEST, "accounts", "announcements", "token_totals", "tokens")
 
@@ -31,7 +31,11 @@ INSERT INTO tokens (id, path, realm, key, standard)
     SELECT n, '{MANY}.T' || n || '.0000000', '{MANY}', '{MANY}.T' || n, n <> 7 FROM generate_series(1, 20) AS n
     UNION ALL
     SELECT n, '{CROWD}.C.' || lpad(n::text, 7, '0'), '{CROWD}', '{CROWD}.C', n % 100 = 0
-    FROM generate_series(21, 40000) AS n;
+    FROM generate_series(21, 40000) AS n
+    UNION ALL
+    SELECT 50000 + n, realm || '.S' || n || '.0000000', realm, realm || '.S' || n, true
+    FROM generate_series(1, 5000) AS n,
+         LATERAL (SELECT '{HOST}' || coalesce('#' || nullif(n % 50, 0), '')) AS of (realm);
 INSERT INTO accounts (id, address)
     SELECT n, 'account-' || n FROM generate_series(1, 5000) AS n
     UNION ALL VALUES (9000, '{RARE}'), (9001, '{BUSY}');
@@ -97,6 +101,10 @@ ASKED: list[tuple[str, dict[str, str]]] = [
     (f"/tokens/{MANY}.T5.0000000", {}),
     (f"/tokens/{CROWD}", {}),
     (f"/tokens/{CROWD}.C", {}),
+    (f"/tokens/{CROWD}:C", {}),
+    (f"/tokens/{HOST}", {}),
+    (f"/tokens/{HOST}%2349", {}),
+    ("/tokens", {"token": f"{HOST},{CROWD}:C"}),
     ("/tokens/balances", {}),
     ("/tokens/balances", {"minAmount": "100000000"}),
     ("/tokens/balances", {"token": f"{CROWD},{T3}"}),
@@ -108,6 +116,12 @@ ASKED: list[tuple[str, dict[str, str]]] = [
     (f"/tokens/{T3}/balances", {"minAmount": "300"}),
     (f"/tokens/{T3}/balances", {"address": SEVERAL}),
     (f"/tokens/{CROWD}/balances", {}),
+    (f"/tokens/{CROWD}:C/balances", {}),
+    (f"/tokens/{MANY}:T3/balances", {"address": SEVERAL}),
+    (f"/tokens/{HOST}/balances", {}),
+    (f"/tokens/{HOST}/balances", {"address": RARE}),
+    (HISTORY, {"token": HOST}),
+    (HISTORY, {"token": HOST, "address": BUSY}),
     (f"/tokens/{CROWD}/balances", {"standard": "true"}),
     (f"/tokens/{CROWD}/balances", {"address": RARE}),
     (f"/tokens/{MANY}/holders", {}),

@@ -121,7 +121,7 @@ def test_too_many_requests_say_when_to_come_back(api: Api, monkeypatch: pytest.M
 
 
 def test_a_host_that_is_not_served_is_400(quiet: Client, settings: Settings) -> None:
-    response = quiet.get("/health", headers={"Host": "evil.example"})
+    response = quiet.get("/tokens", headers={"Host": "evil.example"})
     assert (response.status_code, response["Content-Type"]) == (400, "application/problem+json")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from balances.models import Transfer
+from balances.models import Token, Transfer
 from tests.balances.stream.serving import Event
 
 
@@ -27,10 +27,16 @@ def known(first: int = 0, last: int = 10**9) -> list[Known]:
             f"{row.block_height}-{row.tx_index}-{row.event_index}",
             row.block_height,
             frozenset(account.address for account in (row.from_account, row.to_account) if account),
-            frozenset((row.token.path, row.token.key, row.token.realm)),
+            _spelled(row.token),
         )
         for row in rows.order_by("block_height", "tx_index", "event_index")
     ]
+
+
+def _spelled(token: Token) -> frozenset[str]:
+    plain = {token.path, token.key}
+    with_colon = {f"{token.realm}:{text[len(token.realm) + 1 :]}" for text in plain - {token.realm}}
+    return frozenset(plain | with_colon | {token.realm, token.realm.split("#")[0]})
 
 
 def wanted(rows: Collection[Known], addresses: Collection[str] = (), tokens: Collection[str] = ()) -> list[str]:

@@ -38,7 +38,10 @@ def filters(accounts: Collection[str], paths: Collection[str]) -> list[Filter]:
 
 def spelled(path: str) -> set[str]:
     split = split_token(path)
-    return {path, f"{split[0]}.{split[1]}", split[0]} if split else {path}
+    if split is None:
+        return {path}
+    realm, symbol = split
+    return {path, f"{realm}.{symbol}", f"{realm}:{symbol}", realm, realm.split("#")[0]}
 
 
 @pytest.mark.django_db(transaction=True)

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db import connection
-from pytest_django import DjangoDbBlocker
+from pytest_django import DjangoDbBlocker, Settings
 
 from balances.api import throttles
+from balances.api.cors import ACCEPTED
 from balances.api.throttles import Limit
 from balances.stream.asked import ALLOWED
 from tests.balances.stream.serving import Server, serving
@@ -133,7 +134,9 @@ def test_web_pages_of_known_origins_may_read(server: Server) -> None:
     asked = server.ask(method="OPTIONS", given={"Origin": PAGE, "Access-Control-Request-Method": "GET"})
     assert asked.status == 204
     assert asked.headers["access-control-allow-origin"] == PAGE
-    assert "Last-Event-ID" in asked.headers["access-control-allow-headers"]
+    assert asked.headers["access-control-allow-headers"] == ACCEPTED, "as the rest of the API"
+    assert int(asked.headers["access-control-max-age"]) > 0
+    assert "access-control-expose-headers" not in asked.headers
     assert server.ask(given={"Origin": PAGE}).headers["access-control-allow-origin"] == PAGE
     other = server.ask(given={"Origin": "https://other.example.org"})
     assert "access-control-allow-origin" not in other.headers
@@ -209,3 +212,29 @@ def test_who_asks_too_often_is_told_when_to_come_back(server: Server, monkeypatc
     assert (refused.status, refused.headers["content-type"]) == (429, "application/problem+json")
     assert 3590 <= int(refused.headers["retry-after"]) <= 3600
     assert "1 in 3600 seconds" in refused.body()["detail"]
+
+
+def test_a_proxy_that_adds_a_line_of_its_own_is_believed_and_the_clients_line_is_not(
+    server: Server, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.TRUSTED_PROXIES = 1
+    monkeypatch.setattr(throttles, "_addresses", Limit(1, 3600))
+
+    def ask(invented: str, address: str) -> int:
+        lines = {"X-Forwarded-For": invented, "x-forwarded-for": address, "X_Forwarded_For": invented}
+        return server.ask(method="HEAD", given=lines).status
+
+    assert [ask("10.0.0.1", "203.0.113.7:80"), ask("10.0.0.2", "203.0.113.7:81")] == [200, 429]
+    assert ask("10.0.0.1", "198.51.100.9:80") == 200
+
+
+@pytest.mark.parametrize("path", ["/indexer/events/stream", "/events/stream", "/indexer/events/stream/"])
+def test_the_stream_is_under_the_path_prefix_too(server: Server, settings: Settings, path: str) -> None:
+    forwarded = {"X-Forwarded-Prefix": "/indexer"}
+    assert server.ask(path, "HEAD", given=forwarded).status == (200 if path == "/events/stream" else 404)
+    settings.TRUSTED_PROXIES = 1
+    assert server.ask(path, "HEAD", given=forwarded).status == 200
+    settings.TRUSTED_PROXIES, settings.PATH_PREFIX = 0, "/indexer"
+    assert server.ask(path, "HEAD").status == 200
+    assert "at /indexer/events/stream." in server.ask("/indexer/events").body()["detail"]
+    assert server.ask("/indexer/health").status == 200
