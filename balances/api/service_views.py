@@ -17,7 +17,6 @@ from balances.api.snapshots import Snapshot, snapshot
 from balances.api.times import rfc3339
 from balances.readiness import why_not_ready
 from balances.status import Missing, Status, read_status
-from blocks.addresses import in_public
 
 _FRESH = {"Cache-Control": "no-store"}
 _LONGEST_TEXT = 300
@@ -107,16 +106,14 @@ def _why_not_ready(seen: Snapshot) -> str | None:
 
 
 def _shown(status: Status) -> dict[str, Any]:
-    """What anybody may know: nothing of an endpoint's address but its host."""
-    addresses = [endpoint.url for endpoint in status.endpoints]
+    """What anybody may know; endpoints are stored by their public names."""
 
-    def public(text: str) -> str:
-        text = in_public(text, addresses)
+    def short(text: str) -> str:
         return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
 
     def gaps(missing: Missing) -> dict[str, Any]:
         first = [
-            {"fromHeight": gap.span.first, "toHeight": gap.span.last, "reason": public(gap.reason)}
+            {"fromHeight": gap.span.first, "toHeight": gap.span.last, "reason": short(gap.reason)}
             for gap in missing.first
         ]
         return {"number": missing.gaps, "heights": missing.heights, "first": first}
@@ -131,9 +128,9 @@ def _shown(status: Status) -> dict[str, Any]:
         "accepted": gaps(status.accepted),
         "endpoints": [
             {
-                "url": public(endpoint.url),
+                "url": endpoint.url,
                 "tip": endpoint.tip,
-                "trouble": public(endpoint.trouble),
+                "trouble": short(endpoint.trouble),
                 "seenAt": rfc3339(endpoint.seen_at),
             }
             for endpoint in status.endpoints
