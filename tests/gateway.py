@@ -15,12 +15,14 @@ from urllib.parse import urlsplit
 class Gateway(ThreadingHTTPServer):
     """A forward proxy; with `upstream` (a URL), a server in front of that one. `requests` are "METHOD target" in order.
 
-    With `credentials` ("user:password") others are refused by 407, or 401; with `tls` it is reached by TLS.
+    With `credentials` ("user:password") others are refused by 407, or 401, or by `refusal` (status, body); with `tls`
+    it is reached by TLS.
     """
 
     daemon_threads = True
 
     def __init__(self, upstream: str = "", credentials: str = "", tls: ssl.SSLContext | None = None) -> None:
+        self.refusal: tuple[int, bytes] | None = None
         super().__init__(("127.0.0.1", 0), _Handler)
         self.upstream = urlsplit(upstream)
         self.expected = "Basic " + base64.b64encode(credentials.encode()).decode() if credentials else ""
@@ -94,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         name, status = ("Authorization", 401) if self.server.upstream.netloc else ("Proxy-Authorization", 407)
         if not self.server.expected or self.headers.get(name) == self.server.expected:
             return True
-        self._answer(status, b"", {})
+        self._answer(*(self.server.refusal or (status, b"")), {})
         return False
 
     def _answer(self, status: int, content: bytes, headers: dict[str, str]) -> None:
