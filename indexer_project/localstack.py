@@ -79,8 +79,14 @@ def _refuse_taken(port: int) -> None:
 
 def _environment(port: int, files: Path) -> dict[str, str]:
     # Only what it needs: an AWS_PROFILE or an endpoint of the person's own must not leak into it.
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    temporary = files.resolve() / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
     return kept | {
+        # Nothing of it lies where that of another user may be.
+        "TMPDIR": str(temporary),
+        "XDG_CACHE_HOME": str(temporary),
+        "CONFIG_DIR": str(temporary),
         "SERVICES": "sqs",
         "EAGER_SERVICE_LOADING": "1",
         "GATEWAY_LISTEN": f"127.0.0.1:{port}",
@@ -94,13 +100,14 @@ def _environment(port: int, files: Path) -> dict[str, str]:
 
 
 def _wait_until_running(process: "subprocess.Popen[bytes]", port: int, log_path: Path) -> None:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever HTTP_PROXY says
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise LocalStackFailed(f"LocalStack ended with status {process.returncode}: see {log_path}.")
         with suppress(OSError, urllib.error.URLError):
             url = f"http://127.0.0.1:{port}/_localstack/health"
-            with urllib.request.urlopen(url, timeout=2) as answer:
+            with direct.open(url, timeout=2) as answer:
                 if b'"sqs": "running"' in answer.read():
                     return
         time.sleep(0.1)

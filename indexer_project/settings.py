@@ -121,8 +121,8 @@ if not DATABASE_URL:
     env.need(
         "database",
         "DATABASE_URL",
-        "Set DATABASE_URL=postgresql://user:password@host/name, or install requirements-dev.txt and start through "
-        "manage.py, which then runs an embedded PostgreSQL.",
+        "Set DATABASE_URL=postgresql://user:password@host/name, or install requirements-dev.txt and leave it out: an "
+        "embedded PostgreSQL is then used.",
     )
 # Settings must import without a database, so that checks can say by name what is missing.
 _unset = {"ENGINE": "django.db.backends.postgresql", "NAME": "unset", "HOST": "unset.invalid", "OPTIONS": {}}
