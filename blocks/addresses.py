@@ -59,8 +59,8 @@ def parse_endpoints(
 ) -> list[EndpointAddress]:
     """The endpoints of `addresses`, in order, each with a public name of its own.
 
-    Raises `AddressInvalid` and `ProxyInvalid`. `proxy` is the value of TX_INDEXER_PROXY, see `proxy_for`. Endpoints that share scheme, host and port are told apart
-    by a number: `https://host`, `https://host (2)`.
+    Endpoints that share scheme, host and port are told apart by a number: `https://host`, `https://host (2)`. `proxy`
+    is the value of TX_INDEXER_PROXY, see `proxy_for`. Raises `AddressInvalid` and `ProxyInvalid`.
     """
     seen: Counter[str] = Counter()
     endpoints = []

@@ -1,4 +1,4 @@
-"""What may stand between the indexer and its source: a forward proxy that records, or a server that wants credentials."""
+"""What may stand between the indexer and its source: a forward proxy that records, or a server with a password."""
 
 import base64
 import http.client

@@ -1,4 +1,4 @@
-"""Which proxy leads to an endpoint, by the environment as other clients read it, or by a variable of the indexer's own."""
+"""Which proxy leads to an endpoint, by the environment as other clients read it, or by TX_INDEXER_PROXY."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The way out to an endpoint: rows and websocket go through the same proxy, with the credentials that each hop wants."""
+"""The way out to an endpoint: rows and websocket go through the same proxy, with the credentials of each hop."""
 
 import os
 import shutil
