@@ -39,6 +39,19 @@ def free_port() -> int:
         return port
 
 
+def port_problem(port: int) -> str | None:
+    """Why nothing can listen at this port of the loopback interface, None when something can."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            return error.strerror
+        except OverflowError as error:
+            return str(error)
+    return None
+
+
 @contextmanager
 def start(venv: Path, port: int, log_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """Run LocalStack's SQS at http://127.0.0.1:`port` while the block lasts; its files stay beside `log_path`.
@@ -49,7 +62,9 @@ def start(venv: Path, port: int, log_path: Path) -> Iterator["subprocess.Popen[b
     python = venv / "bin" / "python"
     if not python.exists():
         raise LocalStackFailed(f"LocalStack is not installed in {venv}: run `make localstack` once.")
-    _refuse_taken(port)
+    # Otherwise the health of what is there would pass for that of the one that could not start.
+    if problem := port_problem(port):
+        raise LocalStackFailed(f"LocalStack cannot have port {port}: {problem}.")
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603  # a fixed command of our own virtual environment
@@ -65,16 +80,6 @@ def start(venv: Path, port: int, log_path: Path) -> Iterator["subprocess.Popen[b
         yield process
     finally:
         _stop(process)
-
-
-def _refuse_taken(port: int) -> None:
-    # Otherwise the health of whoever is there would pass for that of the one that could not start.
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise LocalStackFailed(f"LocalStack cannot have port {port}: {error.strerror}.") from None
 
 
 def _environment(port: int, files: Path) -> dict[str, str]:
