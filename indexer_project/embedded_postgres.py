@@ -124,7 +124,7 @@ def _prepare_package() -> None:
         PostgresServer.lock_path = lock_path
         PostgresServer._lock = fasteners.InterProcessLock(lock_path)
         # For sockets of data folders whose path is too long for one (107 bytes).
-        PostgresServer.runtime_path = Path(tempfile.gettempdir()) / f"gno-token-indexer-{os.getuid()}"
+        PostgresServer.runtime_path = Path(tempfile.gettempdir()) / f"gno-indexer-{os.getuid()}"
 
 
 def _leave(server: "PostgresServer") -> None:

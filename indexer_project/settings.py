@@ -23,6 +23,7 @@ if not SECRET_KEY:
     env.need("api", "SECRET_KEY", "Set SECRET_KEY to fifty random characters, and keep it.")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost 127.0.0.1 [::1]")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+DEFAULT_EXCEPTION_REPORTER_FILTER = "indexer_project.error_pages.HideAddresses"
 ROOT_URLCONF = "indexer_project.urls"
 WSGI_APPLICATION = "indexer_project.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
