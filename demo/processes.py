@@ -1,5 +1,6 @@
 """Child processes of the demo: started apart from the terminal's signals, stopped together, never left behind."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from types import FrameType, TracebackType
 from typing import Self
 
 ROOT = Path(__file__).resolve().parent.parent
-STOP_SECONDS = 6.0
+STOP_SECONDS = 5.0
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -28,6 +29,7 @@ def uninterrupted() -> Iterator[None]:
 
     def hold(number: int, frame: FrameType | None) -> None:
         held.append(number)
+        logging.disable()  # what fails from here on was interrupted by the same Ctrl-C
 
     before = {number: signal.signal(number, hold) for number in INTERRUPTS}
     try:
@@ -35,6 +37,7 @@ def uninterrupted() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        logging.disable(logging.NOTSET)
         if held:
             raise KeyboardInterrupt
 
