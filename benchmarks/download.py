@@ -28,10 +28,11 @@ def download(url: str, requests: list[str], connections: int) -> float:
 
 def questions(url: str, window_blocks: int, window_transactions: int) -> list[str]:
     """Every question of a full backfill, known beforehand: nobody who has to find them out can be faster."""
+    from blocks.addresses import parse_endpoints
     from blocks.plan import Span, transaction_requests, windows
     from blocks.tx_indexer import Limits, TxIndexer
 
-    source = TxIndexer(url, Limits(60.0, 1 << 30, 1))
+    source = TxIndexer(parse_endpoints([url])[0], Limits(60.0, 1 << 30, 1))
     asked = []
     for span in windows([Span(0, source.tip())], window_blocks):
         asked.append(query.blocks(span.first, span.last))

@@ -14,6 +14,8 @@ from gql import Client, gql
 from gql.transport.websockets import WebsocketsTransport
 
 from blocks import query
+from blocks.addresses import EndpointAddress
+from blocks.failures import describe
 
 logger = logging.getLogger(__name__)
 
@@ -24,16 +26,11 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 
 
-def websocket_url(url: str) -> str:
-    """The websocket address beside an HTTP one: ws for http, wss for https."""
-    return "ws" + url.removeprefix("http")
-
-
 class Doorbell:
     """Subscribes to the first endpoint that lets it, in a thread of its own, and calls `ring` for each new block."""
 
-    def __init__(self, urls: Sequence[str], ring: Callable[[], None]) -> None:
-        self._urls = urls
+    def __init__(self, addresses: Sequence[EndpointAddress], ring: Callable[[], None]) -> None:
+        self._addresses = addresses
         self._ring = ring
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Task[None] | None = None
@@ -62,26 +59,30 @@ class Doorbell:
 
     async def _subscribe_for_ever(self) -> None:
         pause, reason = FIRST_PAUSE, ""
-        for url, subprotocol in itertools.cycle(itertools.product(self._urls, SUBPROTOCOLS)):
+        for address, subprotocol in itertools.cycle(itertools.product(self._addresses, SUBPROTOCOLS)):
             rings = 0
             try:
-                async for _ in self._subscription(websocket_url(url), subprotocol):
+                async for _ in self._subscription(address, subprotocol):
                     rings += 1
                     self._ring()
                 said = "closed"
             except Exception as error:  # whatever breaks a subscription, polling covers for it until the next try
-                said = f"{type(error).__name__}: {error}"
+                said = address.redact(describe(error))
             if self._stopping:  # gql tells of a cancelled connection attempt as of any failed one
                 return
             if said != reason or rings:
-                logger.info("Subscription lost url=%s subprotocol=%s reason=%s", url, subprotocol, said)
+                name = address.public_name
+                logger.info("Subscription lost url=%s subprotocol=%s reason=%s", name, subprotocol, said)
             reason = said
             pause = FIRST_PAUSE if rings else min(LONGEST_PAUSE, pause * 2)
             await asyncio.sleep(pause)
 
-    async def _subscription(self, url: str, subprotocol: str):  # type: ignore[no-untyped-def]  # an async generator of gql's results
+    async def _subscription(self, address: EndpointAddress, subprotocol: str):  # type: ignore[no-untyped-def]  # an async generator of gql's results
         transport = WebsocketsTransport(
-            url=url,
+            url=address.websocket_url,
+            headers=address.headers,
+            # Named, or None for none: left to itself, the library decides by rules of its own.
+            connect_args={"proxy": address.proxy.url_with_credentials if address.proxy else None},
             subprotocols=[subprotocol],
             connect_timeout=10,
             ack_timeout=10,

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from blocks.addresses import split_address
+from blocks.addresses import EndpointAddress
 from blocks.answers import BlockAnswer
 from blocks.plan import Span
 from blocks.threads import Pool
@@ -30,11 +30,11 @@ BREAK_WAY_OUT = '; see docs/operations.md, "The chain was reset"'
 _HEALTH_WEIGHT = 0.2
 
 
-def open_endpoint(address: str, limits: Limits) -> TxIndexer:
-    """A client for `address`, with its own options before `limits`. Contacts nothing. Raises ValueError."""
-    url, own = split_address(address)
+def open_endpoint(address: EndpointAddress, limits: Limits) -> TxIndexer:
+    """A client for `address`, with its own options before `limits`. Contacts nothing."""
+    own = address.options
     return TxIndexer(
-        url,
+        address,
         Limits(
             timeout=own.get("timeout", limits.timeout),
             max_bytes=int(own.get("max_bytes", limits.max_bytes)),

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import Error, transaction
 
 from blocks import chain_breaks, store
+from blocks.addresses import EndpointAddress
 from blocks.endpoints import Endpoint, Endpoints, Probe, open_endpoint
 from blocks.fetch import Edges, Search, Window, fetch_window, search
 from blocks.first_height import FirstHeight
@@ -41,7 +42,7 @@ RECHECK_SECONDS = 900.0
 class SyncSettings:
     """What to follow and within which budgets; counts are per request, times in seconds."""
 
-    urls: Sequence[str]
+    urls: Sequence[EndpointAddress]
     chain_id: str
     start_height: int
     connections: int

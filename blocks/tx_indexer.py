@@ -6,10 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 import urllib3
 
 from blocks import answers, query
+from blocks.addresses import EndpointAddress
 from blocks.answers import (
     AnswerInvalid,
     AnswerRefused,
@@ -19,6 +21,7 @@ from blocks.answers import (
     RowsRefused,
     TransactionAnswer,
 )
+from blocks.failures import describe
 from blocks.plan import Page, Span
 from blocks.request_budget import PATIENCE, RequestBudget
 
@@ -33,7 +36,10 @@ _EMPTY_STORE = "item not found in storage"
 
 
 class EndpointUnavailable(Exception):
-    """The endpoint did not give a usable answer; `retry_after` in seconds when it said how long to wait."""
+    """The endpoint did not give a usable answer; `retry_after` in seconds when it said how long to wait.
+
+    `url` is the endpoint's public name, and `reason` holds no secret of its address.
+    """
 
     def __init__(self, url: str, reason: str, retry_after: float | None = None) -> None:
         super().__init__(f"{url}: {reason}")
@@ -85,23 +91,37 @@ class Limits:
     connections: int
 
 
-class TxIndexer:
-    """A client of one endpoint; safe to use from several threads at once."""
+def _pool(address: EndpointAddress, limits: Limits) -> urllib3.PoolManager:
+    """Connections to the endpoint, through its proxy if it has one: absolute-form for http, CONNECT for https."""
+    options: dict[str, Any] = {
+        "maxsize": limits.connections + 2,  # and room for the questions how far it is, and for a witness
+        "block": True,
+        "retries": False,
+        "timeout": urllib3.Timeout(connect=min(10.0, limits.timeout), read=limits.timeout),
+        "headers": {
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            **address.headers,
+        },
+    }
+    if address.proxy is None:
+        return urllib3.PoolManager(**options)
+    return urllib3.ProxyManager(address.proxy.url, proxy_headers=address.proxy.headers, **options)
 
-    def __init__(self, url: str, limits: Limits) -> None:
-        self.url = url
+
+class TxIndexer:
+    """A client of one endpoint; safe to use from several threads at once. `url` is its public name, to be shown."""
+
+    def __init__(self, address: EndpointAddress, limits: Limits) -> None:
+        self.address = address
+        self.url = address.public_name
         self._limits = limits
         self._unknown: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         # Room for the windows, for the questions about the tip, and for a witness.
         self._budget = RequestBudget(limits.connections + 2)
-        self._pool = urllib3.PoolManager(
-            maxsize=limits.connections + 2,  # and room for the questions how far it is, and for a witness
-            block=True,
-            retries=False,
-            timeout=urllib3.Timeout(connect=min(10.0, limits.timeout), read=limits.timeout),
-            headers={"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "gzip"},
-        )
+        self._pool = _pool(address, limits)
 
     @property
     def connections(self) -> int:
@@ -188,9 +208,10 @@ class TxIndexer:
             except AnswerRefused as refused:
                 unknown = query.unknown_field(str(refused))
                 if unknown is None or unknown not in query.OPTIONAL or unknown in without:
+                    reason = self.address.redact(str(refused))
                     if isinstance(refused, RowsRefused):
-                        raise Unreadable(str(refused)) from None
-                    raise EndpointUnavailable(self.url, str(refused)) from None
+                        raise Unreadable(reason) from None
+                    raise EndpointUnavailable(self.url, reason) from None
                 with self._lock:
                     if unknown not in self._unknown:
                         logger.warning("Endpoint lacks a field, asking without it url=%s field=%s", self.url, unknown)
@@ -199,16 +220,18 @@ class TxIndexer:
     def _ask_once(self, question: str, any_size: bool) -> answers.AnswerData:
         most = LARGEST_ROW_BYTES if any_size else self._limits.max_bytes
         status, body, retry_after = self._post_within_budget(json.dumps({"query": question}).encode(), most)
+        if status == 407:
+            raise EndpointUnavailable(self.url, "HTTP 407: the proxy refuses the credentials of its URL", retry_after)
         if status not in (200, 422):
             raise EndpointUnavailable(self.url, f"HTTP {status}", retry_after)
         try:
             return answers.read(body)
         except CapReached as reached:
-            raise TooMuch(str(reached), reached.partial) from None
+            raise TooMuch(self.address.redact(str(reached)), reached.partial) from None
         except RowsInvalid as error:
-            raise Unreadable(str(error)) from None
+            raise Unreadable(self.address.redact(str(error))) from None
         except AnswerInvalid as error:
-            raise EndpointUnavailable(self.url, f"HTTP {status}: {error}") from None
+            raise EndpointUnavailable(self.url, f"HTTP {status}: {self.address.redact(str(error))}") from None
 
     def _post_within_budget(self, body: bytes, most: int) -> tuple[int, bytes, float | None]:
         """Send a request as soon as the endpoint's budget allows; one that is refused for too many is sent again."""
@@ -236,7 +259,7 @@ class TxIndexer:
     def _post(self, body: bytes, most: int) -> tuple[int, bytes, float | None]:
         deadline = time.monotonic() + self._limits.timeout
         try:
-            response = self._pool.request("POST", self.url, body=body, preload_content=False)
+            response = self._pool.request("POST", self.address.request_url, body=body, preload_content=False)
             try:
                 content = self._read(response, deadline, most)
             finally:
@@ -244,7 +267,7 @@ class TxIndexer:
         except urllib3.exceptions.ReadTimeoutError:
             raise TooMuch(f"no answer within {self._limits.timeout:g} s") from None
         except urllib3.exceptions.HTTPError as error:
-            raise EndpointUnavailable(self.url, f"{type(error).__name__}: {error}") from None
+            raise EndpointUnavailable(self.url, self.address.redact(describe(error))) from None
         retry_after = response.headers.get("Retry-After", "")
         wait = min(float(retry_after), LONGEST_RETRY_AFTER) if retry_after.isdecimal() else None
         return response.status, content, wait

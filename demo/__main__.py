@@ -10,17 +10,21 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from demo.alone import InUse, alone
 from demo.api import Api
 from demo.compare import Oracle, TokenResult, compare
-from demo.processes import ROOT, ChildEnded
-from demo.system import PROCESSORS, Plan, System, free_port, running
+from demo.processes import INTERRUPTS, ROOT, ChildEnded
+from demo.system import PROCESSORS, Plan, System, running
+from indexer_project.embedded_postgres import EmbeddedPostgresMissing
+from indexer_project.localstack import LocalStackFailed, free_port
 
 CHECK_SECONDS = 600
 
 
 def main() -> int:
     arguments = parse()
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in INTERRUPTS:
+        signal.signal(number, interrupt)
     try:
         recording = Path(arguments.recording).resolve()
         tip = last_height(recording)
@@ -28,7 +32,7 @@ def main() -> int:
     except KeyboardInterrupt:
         say("Stopped; nothing is left running.")
         return 0
-    except (ChildEnded, OSError, ValueError, KeyError) as error:
+    except (ChildEnded, InUse, EmbeddedPostgresMissing, LocalStackFailed, OSError, ValueError, KeyError) as error:
         sys.stderr.write(f"demo: {error}\n")
         return 1
 
@@ -61,24 +65,31 @@ def last_height(recording: Path) -> int:
 
 
 def demo(arguments: argparse.Namespace, recording: Path, tip: int) -> int:
-    say(f"Starting everything on {recording.name}: its first 80 % at once, then a block a second …")
     plan = Plan(recording, ROOT / ".data" / "demo", arguments.queue, arguments.port, "80%", 1.0)
-    with running(plan) as system:
-        say(f"  balances   {system.api}/tokens/balances")
-        say(f"  API        {system.api}/docs")
-        say(f"  stream     {system.api}/events/stream   (curl -NL)")
-        say(f"  admin      {system.api}/admin/   login: admin   password: {system.password}")
-        say(f"  source     {system.source}")
-        say(f"  logs       {plan.data / 'logs'}")
-        say("Ctrl-C stops it all.")
-        api, shown = Api(system.api), None
-        while True:
-            system.processes.check()
-            indexed = api.indexed_height()
-            if indexed != shown and indexed >= 0:
-                say(f"  indexed up to height {indexed} of {tip}")
-                shown = indexed
-            time.sleep(1)
+    with alone(plan.data, plan.port):
+        say(f"Starting everything on {recording.name}: its first 80 % at once, then a block a second …")
+        with running(plan) as system:
+            follow(plan, system, tip)
+    return 0
+
+
+def follow(plan: Plan, system: System, tip: int) -> None:
+    """Say where everything is, and how far it gets, until it is interrupted."""
+    say(f"  balances   {system.api}/tokens/balances")
+    say(f"  API        {system.api}/docs")
+    say(f"  stream     {system.api}/events/stream   (curl -NL)")
+    say(f"  admin      {system.api}/admin/   login: admin   password: {system.password}")
+    say(f"  source     {system.source}")
+    say(f"  logs       {plan.data / 'logs'}")
+    say("Ctrl-C stops it all.")
+    api, shown = Api(system.api), None
+    while True:
+        system.processes.check()
+        indexed = api.indexed_height()
+        if indexed != shown and indexed >= 0:
+            say(f"  indexed up to height {indexed} of {tip}")
+            shown = indexed
+        time.sleep(1)
 
 
 def check(arguments: argparse.Namespace, recording: Path, tip: int) -> int:

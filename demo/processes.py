@@ -1,25 +1,50 @@
-"""Child processes of the demo: started apart from the terminal's signals, stopped in order, never left behind."""
+"""Child processes of the demo: started apart from the terminal's signals, stopped together, never left behind."""
 
+import logging
 import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Self
 
 ROOT = Path(__file__).resolve().parent.parent
-STOP_SECONDS = 15
+STOP_SECONDS = 5.0
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ChildEnded(Exception):
     """A process that should run ended by itself; the message has the end of its log."""
 
 
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold back interrupts until the end of the block, which then raises KeyboardInterrupt if there was one."""
+    held: list[int] = []
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        held.append(number)
+        logging.disable()  # what fails from here on was interrupted by the same Ctrl-C
+
+    before = {number: signal.signal(number, hold) for number in INTERRUPTS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        logging.disable(logging.NOTSET)
+        if held:
+            raise KeyboardInterrupt
+
+
 @dataclass
 class Processes:
-    """The running children by name; leaving the block stops them, the last started first."""
+    """The running children by name; leaving the block stops them all, within `STOP_SECONDS`, whatever hangs."""
 
     logs: Path
     environment: dict[str, str]
@@ -33,13 +58,23 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for name in reversed(list(self._running)):
-            self.stop(name)
+        for process in reversed(self._running.values()):
+            process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in self._running.values():
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+            # The whole group: what hangs, and what a child that ended has left behind.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        self._running.clear()
 
     def start(self, name: str, *command: str) -> None:
         """Start `python COMMAND…` in the project's folder, with its output in a log of its own."""
         self._commands[name] = list(command)
-        with (self.logs / f"{name}.log").open("ab") as log:
+        # Interrupted between its start and its being noted, it would be left behind.
+        with (self.logs / f"{name}.log").open("ab") as log, uninterrupted():
             self._running[name] = subprocess.Popen(  # noqa: S603  # our own commands
                 [sys.executable, *command],
                 cwd=ROOT,
@@ -54,7 +89,8 @@ class Processes:
         """Run a command to its end. Raises `ChildEnded` when it fails."""
         name = "setup"
         self.start(name, *command)
-        status = self._running.pop(name).wait()
+        status = self._running[name].wait()
+        del self._running[name]
         if status:
             raise ChildEnded(f"{' '.join(command)} ended with status {status}:\n{self._tail(name)}")
 
@@ -64,15 +100,6 @@ class Processes:
         process.kill()
         process.wait()
         self.start(name, *self._commands[name])
-
-    def stop(self, name: str) -> None:
-        process = self._running.pop(name)
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
     def check(self) -> None:
         """Raise `ChildEnded` when a child is no longer there."""

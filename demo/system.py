@@ -2,14 +2,16 @@
 
 import secrets
 import shutil
-import socket
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.processes import ROOT, Processes
+from demo.environment import defaults, direct_loopback
+from demo.processes import INTERRUPTS, ROOT, Processes, uninterrupted
 from indexer_project import embedded_postgres, localstack
+from indexer_project.localstack import free_port
 
 PROCESSORS = ("processevents-1", "processevents-2")
 
@@ -38,44 +40,57 @@ class System:
 
 @contextmanager
 def running(plan: Plan) -> Iterator[System]:
-    """Everything of `plan`, on a fresh database under `plan.data`; all of it is stopped at the end."""
-    shutil.rmtree(plan.data, ignore_errors=True)
-    plan.data.mkdir(parents=True)
+    """Everything of `plan`, on a fresh database under `plan.data`; all of it is stopped at the end, within seconds."""
     with ExitStack() as stack:
-        postgres = plan.data / "postgres"
-        stack.callback(embedded_postgres.stop, postgres)
-        source_port, stream_port = free_port(), free_port()
-        password = secrets.token_urlsafe(9)
-        source = f"http://127.0.0.1:{source_port}/graphql/query"
-        environment = {
-            "DATABASE_URL": embedded_postgres.start(postgres),
-            "TX_INDEXER_URLS": source,
-            "QUEUE": plan.queue,
-            "SECRET_KEY": secrets.token_urlsafe(40),
-            "HTTPS": "false",
-            "STREAM_PORT": str(stream_port),
-            "STREAM_URL": f"http://127.0.0.1:{stream_port}/events/stream",
-            "DJANGO_SUPERUSER_PASSWORD": password,
-            "PYTHONUNBUFFERED": "1",
-        }
-        if plan.queue == "sqs":
-            environment |= stack.enter_context(sqs(plan.data))
-        processes = stack.enter_context(Processes(plan.data / "logs", environment))
-        processes.run("manage.py", "migrate", "--verbosity=0")
-        processes.run("manage.py", "createsuperuser", "--noinput", "--username=admin", "--email=admin@example.org")
-        rate = ["--blocks-per-second", str(plan.blocks_per_second)] if plan.blocks_per_second else []
-        processes.start(
-            "source", "-m", "replay", str(plan.recording), f"--port={source_port}", f"--start={plan.start}", *rate
-        )
-        processes.start("runsync", "manage.py", "runsync")
-        for name in PROCESSORS:
-            processes.start(name, "manage.py", "processevents")
-        processes.start("runstream", "manage.py", "runstream")
-        processes.start(
-            "api", "-m", "granian", "--interface=wsgi", "--host=127.0.0.1", f"--port={plan.port}", "--workers=1",
-            "--blocking-threads=4", "indexer_project.wsgi:application",
-        )  # fmt: skip
-        yield System(processes, f"http://127.0.0.1:{plan.port}", source, password)
+        try:
+            yield _start(plan, stack)
+        finally:
+            # What is left to do takes seconds, and interrupted it would leave processes behind.
+            for number in INTERRUPTS:
+                signal.signal(number, signal.SIG_IGN)
+
+
+def _start(plan: Plan, stack: ExitStack) -> System:
+    shutil.rmtree(plan.data, ignore_errors=True)
+    plan.data.mkdir(parents=True, exist_ok=True)
+    postgres = plan.data / "postgres"
+    stack.callback(embedded_postgres.stop, postgres)
+    with uninterrupted():
+        database_url = embedded_postgres.start(postgres)
+    source_port, stream_port = free_port(), free_port()
+    password = secrets.token_urlsafe(9)
+    source = f"http://127.0.0.1:{source_port}/graphql/query"
+    environment = {
+        **defaults(),
+        **direct_loopback(),
+        "DATABASE_URL": database_url,
+        "TX_INDEXER_URLS": source,
+        "QUEUE": plan.queue,
+        "SECRET_KEY": secrets.token_urlsafe(40),
+        "HTTPS": "false",
+        "STREAM_PORT": str(stream_port),
+        "STREAM_URL": f"http://127.0.0.1:{stream_port}/events/stream",
+        "DJANGO_SUPERUSER_PASSWORD": password,
+        "PYTHONUNBUFFERED": "1",
+    }
+    if plan.queue == "sqs":
+        environment |= stack.enter_context(sqs(plan.data))
+    processes = stack.enter_context(Processes(plan.data / "logs", environment))
+    processes.run("manage.py", "migrate", "--verbosity=0")
+    processes.run("manage.py", "createsuperuser", "--noinput", "--username=admin", "--email=admin@example.org")
+    rate = ["--blocks-per-second", str(plan.blocks_per_second)] if plan.blocks_per_second else []
+    processes.start(
+        "source", "-m", "replay", str(plan.recording), f"--port={source_port}", f"--start={plan.start}", *rate
+    )
+    processes.start("runsync", "manage.py", "runsync")
+    for name in PROCESSORS:
+        processes.start(name, "manage.py", "processevents")
+    processes.start("runstream", "manage.py", "runstream")
+    processes.start(
+        "api", "-m", "granian", "--interface=wsgi", "--host=127.0.0.1", f"--port={plan.port}", "--workers=1",
+        "--blocking-threads=4", "indexer_project.wsgi:application",
+    )  # fmt: skip
+    return System(processes, f"http://127.0.0.1:{plan.port}", source, password)
 
 
 @contextmanager
@@ -90,10 +105,3 @@ def sqs(data: Path) -> Iterator[dict[str, str]]:
             "AWS_DEFAULT_REGION": "us-east-1",
             "SQS_CREATE_QUEUE": "true",
         }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

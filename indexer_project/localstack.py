@@ -39,6 +39,19 @@ def free_port() -> int:
         return port
 
 
+def port_problem(port: int) -> str | None:
+    """Why nothing can listen at this port of the loopback interface, None when something can."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            return error.strerror
+        except OverflowError as error:
+            return str(error)
+    return None
+
+
 @contextmanager
 def start(venv: Path, port: int, log_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """Run LocalStack's SQS at http://127.0.0.1:`port` while the block lasts; its files stay beside `log_path`.
@@ -49,7 +62,9 @@ def start(venv: Path, port: int, log_path: Path) -> Iterator["subprocess.Popen[b
     python = venv / "bin" / "python"
     if not python.exists():
         raise LocalStackFailed(f"LocalStack is not installed in {venv}: run `make localstack` once.")
-    _refuse_taken(port)
+    # Otherwise the health of what is there would pass for that of the one that could not start.
+    if problem := port_problem(port):
+        raise LocalStackFailed(f"LocalStack cannot have port {port}: {problem}.")
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603  # a fixed command of our own virtual environment
@@ -67,20 +82,16 @@ def start(venv: Path, port: int, log_path: Path) -> Iterator["subprocess.Popen[b
         _stop(process)
 
 
-def _refuse_taken(port: int) -> None:
-    # Otherwise the health of whoever is there would pass for that of the one that could not start.
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise LocalStackFailed(f"LocalStack cannot have port {port}: {error.strerror}.") from None
-
-
 def _environment(port: int, files: Path) -> dict[str, str]:
     # Only what it needs: an AWS_PROFILE or an endpoint of the person's own must not leak into it.
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    temporary = files.resolve() / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
     return kept | {
+        # Nothing of it lies where that of another user may be.
+        "TMPDIR": str(temporary),
+        "XDG_CACHE_HOME": str(temporary),
+        "CONFIG_DIR": str(temporary),
         "SERVICES": "sqs",
         "EAGER_SERVICE_LOADING": "1",
         "GATEWAY_LISTEN": f"127.0.0.1:{port}",
@@ -94,13 +105,14 @@ def _environment(port: int, files: Path) -> dict[str, str]:
 
 
 def _wait_until_running(process: "subprocess.Popen[bytes]", port: int, log_path: Path) -> None:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever HTTP_PROXY says
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise LocalStackFailed(f"LocalStack ended with status {process.returncode}: see {log_path}.")
         with suppress(OSError, urllib.error.URLError):
             url = f"http://127.0.0.1:{port}/_localstack/health"
-            with urllib.request.urlopen(url, timeout=2) as answer:
+            with direct.open(url, timeout=2) as answer:
                 if b'"sqs": "running"' in answer.read():
                     return
         time.sleep(0.1)

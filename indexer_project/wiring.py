@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from django.conf import settings
 
+from blocks.addresses import parse_endpoints
 from blocks.answers import TransactionAnswer
 from blocks.synchronizer import SyncSettings
 from events.postgres_queue import PostgresQueue
@@ -18,7 +19,7 @@ from events.sqs import SqsQueue, SqsSettings
 
 def sync_settings() -> SyncSettings:
     return SyncSettings(
-        urls=settings.TX_INDEXER_URLS,
+        urls=parse_endpoints(settings.TX_INDEXER_URLS, settings.TX_INDEXER_PROXY),
         chain_id=settings.CHAIN_ID,
         start_height=settings.START_HEIGHT,
         connections=settings.SYNC_CONNECTIONS,

@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import sys
 import warnings
 
 from django.conf import settings
@@ -10,8 +11,10 @@ from django.core.wsgi import get_wsgi_application
 
 from indexer_project.checks import require
 from indexer_project.databases import serve_from
+from indexer_project.embedded_postgres import ensure_database_url
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "indexer_project.settings")
+ensure_database_url(sys.argv)
 require("database", "api", "metrics")
 
 

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import connections
 
 from balances import segments
+from demo.environment import direct_loopback
 from events.sqs import SqsQueue, SqsSettings
 from indexer_project import embedded_postgres, localstack
 from indexer_project.databases import database_at
@@ -26,6 +27,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--tx-indexer-url"):  # then nothing outside this machine is asked, and no proxy either
+        for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+            del os.environ[name]
+    os.environ.update(direct_loopback())
     # No test depends on what the developer's .env says about HTTPS or keys.
     settings.SECRET_KEY = "only-for-tests"
     settings.ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]

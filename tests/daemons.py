@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from demo.system import free_port
+from indexer_project.localstack import free_port
 from tests.conftest import ROOT, database_url
 from tests.events.waiting import until
 

@@ -18,9 +18,7 @@ from balances.api.snapshots import Snapshot, snapshot
 from balances.api.times import rfc3339
 from balances.readiness import why_not_ready, with_way_out
 from balances.status import Missing, Status, read_status
-from blocks.addresses import in_public
 from blocks.gap_advice import likely_cause
-from blocks.models import EndpointState
 
 _FRESH = {"Cache-Control": "no-store"}
 _LONGEST_TEXT = 300
@@ -128,16 +126,13 @@ class ReadyViewSet(ViewSet):
 
 
 def _why_not_ready(seen: Snapshot) -> str | None:
-    reason = why_not_ready(seen.progress, settings.READY_MAX_LAG, settings.READY_STALL_SECONDS)
-    return reason and in_public(reason, EndpointState.objects.values_list("url", flat=True))
+    return why_not_ready(seen.progress, settings.READY_MAX_LAG, settings.READY_STALL_SECONDS)
 
 
 def _shown(status: Status) -> dict[str, Any]:
-    """What anybody may know: nothing of an endpoint's address but its host."""
-    addresses = [endpoint.url for endpoint in status.endpoints]
+    """What anybody may know; endpoints are stored by their public names."""
 
-    def public(text: str) -> str:
-        text = in_public(text, addresses)
+    def short(text: str) -> str:
         return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
 
     def gaps(missing: Missing) -> dict[str, Any]:
@@ -145,7 +140,7 @@ def _shown(status: Status) -> dict[str, Any]:
             {
                 "fromHeight": gap.span.first,
                 "toHeight": gap.span.last,
-                "reason": public(gap.reason),
+                "reason": short(gap.reason),
                 "advice": likely_cause(gap.reason, gap.span.first),
             }
             for gap in missing.first
@@ -154,7 +149,7 @@ def _shown(status: Status) -> dict[str, Any]:
 
     conflict, newest = status.progress.conflict, status.newest
     return {
-        "conflict": with_way_out(public(conflict)) if conflict else None,
+        "conflict": with_way_out(short(conflict)) if conflict else None,
         "tip": status.tip,
         "tipSeenAt": None if status.tip_seen_at is None else rfc3339(status.tip_seen_at),
         "storedBlocks": status.stored_blocks,
@@ -172,10 +167,10 @@ def _shown(status: Status) -> dict[str, Any]:
         "accepted": gaps(status.accepted),
         "endpoints": [
             {
-                "url": public(endpoint.url),
+                "url": endpoint.url,
                 "tip": endpoint.tip,
                 "level": endpoint.level,
-                "trouble": public(endpoint.trouble),
+                "trouble": short(endpoint.trouble),
                 "seenAt": rfc3339(endpoint.seen_at),
                 "answeredAt": None if endpoint.answered_at is None else rfc3339(endpoint.answered_at),
             }

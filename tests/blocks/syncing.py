@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from django.db import connection, connections
 
+from blocks.addresses import parse_endpoints
 from blocks.answers import TransactionAnswer
 from blocks.models import Block, Chain, Transaction
 from blocks.synchronizer import Synchronizer, SyncSettings
@@ -41,7 +42,7 @@ class Sync:
 
     def __init__(self, *urls: str, record: Record = record_nothing, until_tip: bool = False, **settings: Any) -> None:
         self.stop = threading.Event()
-        self.synchronizer = Synchronizer(replace(SMALL, urls=urls, **settings), record, self.stop)
+        self.synchronizer = Synchronizer(replace(SMALL, urls=parse_endpoints(urls), **settings), record, self.stop)
         self.error: BaseException | None = None
         self.cpu_seconds = 0.0
         self._until_tip = until_tip

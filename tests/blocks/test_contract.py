@@ -17,6 +17,7 @@ import pytest
 import urllib3
 
 from blocks import query
+from blocks.addresses import parse_endpoints
 from blocks.doorbell import Doorbell
 from blocks.plan import Page, Span
 from blocks.tx_indexer import Limits, TxIndexer
@@ -41,7 +42,7 @@ class Source:
 
     @property
     def indexer(self) -> TxIndexer:
-        return TxIndexer(self.url, Limits(timeout=30, max_bytes=64 << 20, connections=2))
+        return TxIndexer(parse_endpoints([self.url])[0], Limits(timeout=30, max_bytes=64 << 20, connections=2))
 
     def post(self, question: str) -> tuple[int, Any]:
         body = json.dumps({"query": question}).encode()
@@ -182,7 +183,7 @@ def test_a_subscription_delivers_new_blocks(source: Source) -> None:
             enough.set()
 
     before = source.rows(query.TIP)
-    bell = Doorbell([source.url], ring)
+    bell = Doorbell(parse_endpoints([source.url]), ring)
     bell.start()
     try:
         assert enough.wait(source.seconds), f"{rings[0]} of {source.min_blocks} blocks in {source.seconds} s"

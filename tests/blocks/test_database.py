@@ -10,6 +10,7 @@ import pytest
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 
 from blocks import store
+from blocks.addresses import parse_endpoints
 from blocks.answers import BlockAnswer, TransactionAnswer
 from blocks.leadership import Leadership
 from blocks.models import Block, Chain, Transaction
@@ -225,7 +226,7 @@ def test_a_synchronizer_that_waits_to_lead_stops_when_told(short: Recording) -> 
 def test_the_lock_is_left_when_a_run_is_over(short: Recording) -> None:
     """In one process (a shell, a test, another command) a run may follow a run on another connection."""
     with ReplaySource(short) as source:
-        mine = Synchronizer(replace(SMALL, urls=[source.url]), record_nothing, threading.Event())
+        mine = Synchronizer(replace(SMALL, urls=parse_endpoints([source.url])), record_nothing, threading.Event())
         try:
             mine.run(until_tip=True)
             with connection.cursor() as cursor:

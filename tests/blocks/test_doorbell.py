@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import pytest
 
 from blocks import doorbell
-from blocks.doorbell import Doorbell, websocket_url
+from blocks.addresses import parse_endpoints
+from blocks.doorbell import Doorbell
 from replay.faults import Faults
 from replay.recording import Recording
 from replay.server import ReplaySource
@@ -43,12 +44,15 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_the_websocket_is_beside_the_queries(http: str, websocket: str) -> None:
-    assert websocket_url(http) == websocket
+    assert parse_endpoints([http])[0].websocket_url == websocket
 
 
 def test_it_rings_for_each_new_block(short: Recording) -> None:
     rings: list[int] = []
-    with ReplaySource(short, start=10) as source, hanging(Doorbell([source.url], lambda: rings.append(1))):
+    with (
+        ReplaySource(short, start=10) as source,
+        hanging(Doorbell(parse_endpoints([source.url]), lambda: rings.append(1))),
+    ):
         wait_until(lambda: source.subscriptions == 1)
         assert not rings
         source.advance(3)
@@ -60,7 +64,10 @@ def test_it_takes_the_older_protocol_where_the_newer_is_refused(
 ) -> None:
     monkeypatch.setattr(doorbell, "SUBPROTOCOLS", ("no-such-protocol", doorbell.SUBPROTOCOLS[1]))
     rings: list[int] = []
-    with ReplaySource(short, start=10) as source, hanging(Doorbell([source.url], lambda: rings.append(1))):
+    with (
+        ReplaySource(short, start=10) as source,
+        hanging(Doorbell(parse_endpoints([source.url]), lambda: rings.append(1))),
+    ):
         wait_until(lambda: source.subscriptions == 1)
         source.advance()
         wait_until(lambda: len(rings) == 1)
@@ -71,7 +78,7 @@ def test_it_hangs_itself_at_the_next_endpoint_when_the_first_has_none(short: Rec
     with (
         ReplaySource(short, faults=Faults(refuse_websocket=True)) as deaf,
         ReplaySource(short, start=10) as source,
-        hanging(Doorbell([deaf.url, source.url], lambda: rings.append(1))),
+        hanging(Doorbell(parse_endpoints([deaf.url, source.url]), lambda: rings.append(1))),
     ):
         wait_until(lambda: source.subscriptions == 1)
         source.advance()
@@ -82,7 +89,7 @@ def test_it_comes_back_when_the_server_was_restarted(short: Recording) -> None:
     rings: list[int] = []
     source = ReplaySource(short, start=10)
     with source:
-        bell = Doorbell([source.url], lambda: rings.append(1))
+        bell = Doorbell(parse_endpoints([source.url]), lambda: rings.append(1))
         bell.start()
         wait_until(lambda: source.subscriptions == 1)
     try:
@@ -102,7 +109,7 @@ def test_a_silent_socket_is_noticed_and_left(
     rings: list[int] = []
     with (
         ReplaySource(short, start=10, faults=Faults(silent_websocket=True)) as source,
-        hanging(Doorbell([source.url], lambda: rings.append(1))),
+        hanging(Doorbell(parse_endpoints([source.url]), lambda: rings.append(1))),
     ):
         wait_until(lambda: "Subscription lost" in caplog.text)
         source.faults.silent_websocket = False
@@ -115,7 +122,7 @@ def test_it_stops_at_once_whatever_it_is_doing(short: Recording) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, ReplaySource(short) as source:
         mute = f"http://127.0.0.1:{listener.getsockname()[1]}/graphql/query"  # accepts and never says a word
         for url in (mute, source.url, "http://127.0.0.1:1/graphql/query", "http://no-such-host.invalid/"):
-            bell = Doorbell([url], lambda: None)
+            bell = Doorbell(parse_endpoints([url]), lambda: None)
             bell.start()
             time.sleep(0.1)
             started = time.monotonic()
@@ -125,7 +132,7 @@ def test_it_stops_at_once_whatever_it_is_doing(short: Recording) -> None:
 
 
 def test_it_stops_before_it_has_begun() -> None:
-    bell = Doorbell(["http://127.0.0.1:1/graphql/query"], lambda: None)
+    bell = Doorbell(parse_endpoints(["http://127.0.0.1:1/graphql/query"]), lambda: None)
     bell.start()
     bell.stop()
     wait_until(lambda: not [t for t in threading.enumerate() if t.name == "doorbell"])
@@ -136,7 +143,7 @@ def test_it_stops_before_it_has_begun() -> None:
 def test_a_ring_is_faster_than_the_poll(short: Recording) -> None:
     with ReplaySource(short, start=30) as source:
         running = Sync(source.url, poll=60.0)
-        with running, hanging(Doorbell([source.url], running.synchronizer.ring)):
+        with running, hanging(Doorbell(parse_endpoints([source.url]), running.synchronizer.ring)):
             wait_until(lambda: covered(29) and source.subscriptions == 1)
             for height in (30, 31, 32):
                 started = time.monotonic()
@@ -153,7 +160,7 @@ def test_a_ring_before_the_block_can_be_read_is_not_lost_in_a_long_poll(gnotest:
     faults = Faults(announce_before_block=0.15, announce_early=0.3)
     with ReplaySource(gnotest, start=132, faults=faults) as source:
         running = Sync(source.url, poll=60.0)
-        with running, hanging(Doorbell([source.url], running.synchronizer.ring)):
+        with running, hanging(Doorbell(parse_endpoints([source.url]), running.synchronizer.ring)):
             wait_until(lambda: whole(131) and source.subscriptions == 1)
             source.advance()
             wait_until(lambda: whole(132), 5)
@@ -168,7 +175,7 @@ def test_a_ring_before_the_block_can_be_read_is_not_lost_in_a_long_poll(gnotest:
 def test_polling_covers_for_a_websocket_that_does_not_speak(short: Recording, faults: Faults) -> None:
     with ReplaySource(short, start=30, faults=faults) as source:
         running = Sync(source.url, poll=0.1)
-        with running, hanging(Doorbell([source.url], running.synchronizer.ring)):
+        with running, hanging(Doorbell(parse_endpoints([source.url]), running.synchronizer.ring)):
             wait_until(lambda: covered(29))
             source.advance(5)
             wait_until(lambda: covered(34))

@@ -3,8 +3,11 @@
 import importlib
 import os
 import pkgutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -108,6 +111,65 @@ def test_a_database_that_is_away_is_no_traceback() -> None:
     assert result.returncode == 1
     assert "Traceback" not in result.stderr, result.stderr[-600:]
     assert "127.0.0.1" in result.stderr
+
+
+# Output that nothing reads
+
+
+@contextmanager
+def unread_pipe() -> Iterator[int]:
+    """The end to write to of a pipe whose reader has gone, as `head -1` has."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        yield writer
+    finally:
+        os.close(writer)
+
+
+def unread(*command: str, **environment: str) -> tuple[int, str]:
+    """Exit status and standard error of a command whose standard output nothing reads."""
+    variables = {"PATH": os.environ["PATH"], "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nowhere"} | environment
+    with unread_pipe() as pipe:
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env=variables,
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "diffsettings"])
+def test_a_command_whose_output_nothing_reads_ends_quietly(command: str) -> None:
+    assert unread("manage.py", command) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.db
+@pytest.mark.django_db(transaction=True)
+def test_status_whose_output_nothing_reads_ends_quietly() -> None:
+    assert unread("manage.py", "status", DATABASE_URL=database_url()) == (128 + signal.SIGPIPE, "")
+
+
+def test_a_broken_connection_that_is_not_the_output_is_still_an_error() -> None:
+    code = """
+import runpy
+from indexer_project import embedded_postgres
+
+def broken(argv):
+    raise BrokenPipeError("of a queue")
+
+embedded_postgres.ensure_database_url = broken
+runpy.run_path("manage.py", run_name="__main__")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, "BrokenPipeError: of a queue" in done.stderr) == (1, True)
 
 
 # The register

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from demo.system import free_port
+from indexer_project.localstack import free_port
 from tests.balances.stream.serving import Client
 from tests.chains import apply_pending, fill_database, store_heights
 from tests.conftest import ROOT, database_url, recorded

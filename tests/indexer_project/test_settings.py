@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.checks import run_checks
 from django.core.management.base import CommandError
 from django.test import override_settings
+from django.views.debug import get_default_exception_reporter_filter
 
 from indexer_project.checks import require
 from indexer_project.environment import PARTS, Problem
@@ -145,6 +146,7 @@ def test_a_time_that_is_none_is_told_by_name(load: Any, name: str, value: str) -
         ("TX_INDEXER_URLS", "http://a:port/graphql/query", "sync"),
         ("TX_INDEXER_URLS", "http://a/graphql/query#connections=many", "sync"),
         ("TX_INDEXER_URLS", "http://a/graphql/query#no_such_option=1", "sync"),
+        ("TX_INDEXER_URLS", "http://user:pass/word@a/graphql/query", "sync"),
         ("DATABASE_URL", "mysql://root@localhost/indexer", "database"),
         ("DATABASE_URL", "sqlite:///db.sqlite3", "database"),
         ("DATABASE_URL", "indexer", "database"),
@@ -257,3 +259,12 @@ def test_a_process_is_told_about_its_own_part_only() -> None:
 def test_a_log_line_is_one_line_whatever_an_error_says() -> None:
     record = logging.LogRecord("n", logging.ERROR, "f", 1, "Lost error=%s", ("refused\n\tIs it running?",), None)
     assert OneLine("{levelname} {message}", style="{").format(record) == "ERROR Lost error=refused Is it running?"
+
+
+def test_an_error_page_with_details_shows_no_address_with_a_password(load: Any) -> None:
+    hidden = {name: f"http://user:hunter2@{name.lower()}/" for name in IN_EXAMPLE if name.endswith(("_URL", "_URLS"))}
+    hidden["TX_INDEXER_PROXY"] = "http://user:hunter2@proxy:1"
+    with override_settings(**{name: load(**hidden)[name] for name in hidden}):
+        shown = get_default_exception_reporter_filter().get_safe_settings()
+        assert {name for name in hidden if "hunter2" in str(shown[name])} == set()
+    assert shown["LOG_LEVEL"] == settings.LOG_LEVEL

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from blocks.endpoints import open_endpoint
 from blocks.forks import Fork, ForkUnknown, find_fork
 from blocks.tx_indexer import Limits
+from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
 from indexer_project.drop_heights import drop_heights
 from indexer_project.reparse import ReparseImpossible
@@ -48,10 +48,9 @@ class Command(IndexerCommand):
         )
 
     def _find(self) -> Fork | None:
-        limits = Limits(
-            settings.SYNC_TIMEOUT_SECONDS, settings.SYNC_MAX_ANSWER_BYTES, connections=settings.SYNC_CONNECTIONS
-        )
-        endpoints = [open_endpoint(url, limits) for url in settings.TX_INDEXER_URLS]
+        sync = wiring.sync_settings()
+        limits = Limits(sync.timeout, sync.max_answer_bytes, sync.connections)
+        endpoints = [open_endpoint(address, limits) for address in sync.urls]
         try:
             return find_fork(endpoints)
         except ForkUnknown as error:

@@ -58,7 +58,7 @@ class Command(IndexerCommand):
             serve_metrics(report.counters)
         except MetricsPortTaken as error:
             raise CommandError(str(error)) from None
-        doorbell = Doorbell([endpoint.url for endpoint in synchronizer.endpoints.all], synchronizer.ring)
+        doorbell = Doorbell([endpoint.indexer.address for endpoint in synchronizer.endpoints.all], synchronizer.ring)
         doorbell.start()
         try:
             # After an ordinary end the relay publishes what is left.
