@@ -14,6 +14,7 @@ from django.db import OperationalError, connection, transaction
 
 from balances import segments
 from balances.progress import read_progress
+from postgres.locks import Lock
 
 NOBODY = 0
 
@@ -22,8 +23,6 @@ STRETCH = 500
 
 BATCH = 200_000
 """Transfers that are counted, and movements from which checkpoints are made, in one transaction."""
-
-_LOCK = 0x676E6F, 4  # beside those of events.gate and balances.ranking
 
 _READ = "SELECT height, claimed, stale FROM checkpoint_walk"
 
@@ -209,7 +208,7 @@ def _alone() -> Iterator[bool]:
     with transaction.atomic(), connection.cursor() as cursor:
         if len(connection.savepoint_ids) == 0:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", _LOCK)
+        cursor.execute(f"SELECT pg_try_advisory_xact_lock({Lock.CHECKPOINTS.key})")
         yield bool(cursor.fetchone()[0])
 
 

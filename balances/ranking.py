@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from balances.models import Ranking
 from balances.progress import read_progress
 from events import gate
+from postgres.locks import Lock
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +39,6 @@ BUSY = Pace(0.1, 60.0)
 """With a backlog: answers from the list grow older, and the backlog is what makes them."""
 IDLE = Pace(0.5, 0.0)
 NOW = Pace(1.0, 0.0)
-
-_LOCK = 0x676E6F, 3
 
 _DUE = """
 SELECT now() >= passed_at + make_interval(secs => greatest(pass_seconds * (1 / %s - 1), %s))
@@ -98,13 +97,13 @@ def catch_up(stop: threading.Event, pace: Pace, lock_seconds: float = 10.0) -> b
         cursor.execute(_DUE, [pace.share, pace.seconds])
         if cursor.fetchone() != (True,):
             return False
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", _LOCK)
+        cursor.execute(f"SELECT pg_try_advisory_lock({Lock.RANKING.key})")
         if not cursor.fetchone()[0]:
             return False
         try:
             return _pass(stop, lock_seconds)
         finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", _LOCK)
+            cursor.execute(f"SELECT pg_advisory_unlock({Lock.RANKING.key})")
 
 
 def _pass(stop: threading.Event, lock_seconds: float) -> bool:

@@ -5,7 +5,7 @@ import logging
 import psycopg
 from django.db import connection
 
-from blocks.connecting import connect, connect_async
+from postgres.connections import connect, connect_async
 
 logger = logging.getLogger(__name__)
 

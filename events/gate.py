@@ -9,8 +9,7 @@ Nobody holds it for ever: the server ends the transaction of a process that is f
 
 from django.db import connection
 
-_GATE = 0x676E6F, 1  # "gno", beside the synchronizer's lock, which is of the other kind of key
-_CORRECTION = 0x676E6F, 2
+from postgres.locks import Lock
 
 IDLE_SECONDS = 60.0
 """Who has taken the lock and says nothing for so long loses transaction and connection; a batch takes half a second."""
@@ -21,7 +20,8 @@ _END_WHEN_IDLE = "set_config('idle_in_transaction_session_timeout', %s, true)"
 def pass_through() -> None:
     """Hold the gate open while the caller's transaction applies messages; waits while a correction has closed it."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {_END_WHEN_IDLE}, pg_advisory_xact_lock_shared(%s, %s)", [f"{IDLE_SECONDS}s", *_GATE])
+        lock = f"pg_advisory_xact_lock_shared({Lock.GATE.key})"
+        cursor.execute(f"SELECT {_END_WHEN_IDLE}, {lock}", [f"{IDLE_SECONDS}s"])
 
 
 def close(seconds: float) -> None:
@@ -33,16 +33,16 @@ def close(seconds: float) -> None:
     with connection.cursor() as cursor:
         limits = [f"{IDLE_SECONDS}s", f"{seconds}s"]
         cursor.execute(f"SELECT {_END_WHEN_IDLE}, set_config('lock_timeout', %s, true)", limits)
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", _GATE)
+        cursor.execute(f"SELECT pg_advisory_xact_lock({Lock.GATE.key})")
 
 
 def begin_correction() -> bool:
     """Be the one correction of this database, until `end_correction` or the connection's end; False: another one is."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", _CORRECTION)
+        cursor.execute(f"SELECT pg_try_advisory_lock({Lock.CORRECTION.key})")
         return bool(cursor.fetchone()[0])
 
 
 def end_correction() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_unlock(%s, %s)", _CORRECTION)
+        cursor.execute(f"SELECT pg_advisory_unlock({Lock.CORRECTION.key})")

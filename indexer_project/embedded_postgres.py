@@ -7,6 +7,8 @@ import warnings
 from pathlib import Path
 from urllib.parse import quote
 
+from indexer_project.dotenv import read_dotenv
+
 DATA_DIR = Path(__file__).resolve().parent.parent / ".data"
 
 
@@ -55,7 +57,7 @@ def stop(folder: Path) -> None:
 
 def ensure_database_url(argv: list[str]) -> None:
     """Give this process a DATABASE_URL when it has none, by starting the embedded server."""
-    if os.environ.get("DATABASE_URL") or _dotenv_has_database():
+    if _has_database():
         return
     try:
         os.environ["DATABASE_URL"] = start(DATA_DIR / "postgres")
@@ -65,9 +67,8 @@ def ensure_database_url(argv: list[str]) -> None:
             sys.stderr.write(f"{missing}\n")
 
 
-def _dotenv_has_database() -> bool:
-    dotenv = DATA_DIR.parent / ".env"
-    return dotenv.is_file() and any(
-        line.strip().removeprefix("export ").startswith("DATABASE_URL=") and not line.strip().endswith("DATABASE_URL=")
-        for line in dotenv.read_text().splitlines()
+def _has_database() -> bool:
+    values, faults = read_dotenv(DATA_DIR.parent / ".env")
+    return any(
+        os.environ.get(name) or values.get(name) or name in faults for name in ("DATABASE_URL", "DATABASE_URL_FILE")
     )

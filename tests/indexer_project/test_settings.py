@@ -13,6 +13,7 @@ from django.core.management.base import CommandError
 from django.test import override_settings
 
 from indexer_project.checks import require
+from indexer_project.databases import ENGINE
 from indexer_project.environment import PARTS, Problem
 from indexer_project.log_lines import OneLine
 from tests.conftest import ROOT
@@ -138,7 +139,7 @@ def test_a_time_that_is_none_is_told_by_name(load: Any, name: str, value: str) -
         ("DATABASE_URL", "://", "database"),
         ("DATABASE_URL", "postgresql", "database"),
         ("DATABASE_URL", "postgresql://host:port/name", "database"),
-        ("DATABASE_URL", "host=localhost dbname=indexer", "database"),
+        ("DATABASE_URL", "host=localhost dbnam=indexer", "database"),
     ],
 )
 def test_a_wrong_value_is_told_by_name(load: Any, name: str, value: str, part: str) -> None:
@@ -147,7 +148,7 @@ def test_a_wrong_value_is_told_by_name(load: Any, name: str, value: str, part: s
     assert (problem.part, problem.missing) == (part, False)
     assert name in problem.message
     assert problem.hint
-    assert loaded["DATABASES"]["default"]["ENGINE"] == "django.db.backends.postgresql"
+    assert loaded["DATABASES"]["default"]["ENGINE"] == ENGINE
 
 
 def test_a_wrong_database_does_not_show_its_password(load: Any) -> None:
@@ -165,7 +166,7 @@ def test_a_wrong_database_does_not_show_its_password(load: Any) -> None:
     ("url", "expected"),
     [
         ("postgresql://u:p@host/name", {"HOST": "host", "NAME": "name", "USER": "u", "PASSWORD": "p"}),
-        ("postgres://u@host:6543/name", {"PORT": 6543}),
+        ("postgres://u@host:6543/name", {"PORT": "6543"}),
         ("postgresql://u:p%40%2F%23@host/name", {"PASSWORD": "p@/#"}),
         ("postgresql://postgres@/name?host=/run/postgresql", {"NAME": "name"}),
     ],
