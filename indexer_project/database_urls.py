@@ -21,16 +21,19 @@ _DEFAULTS = {
     "tcp_user_timeout": "10000",
 }
 
-# What no operator's default may change: how values are written and read, and that nothing ends what takes its time.
-# What freezes inside a transaction, whatever it is, ends a minute later, and its locks with it.
-SESSION = {
-    "DateStyle": "ISO, MDY",
-    "IntervalStyle": "postgres",
-    "TimeZone": "UTC",
+# Whatever the server's defaults are: how values are written and read, what a transaction sees …
+_FIXED = {
+    "datestyle": "ISO, MDY",
+    "intervalstyle": "postgres",
+    "timezone": "UTC",
     "standard_conforming_strings": "on",
     "bytea_output": "hex",
     "array_nulls": "on",
     "extra_float_digits": "1",
+    "default_transaction_isolation": "read committed",
+}
+# … and that nothing ends what takes its time, but whatever freezes inside a transaction, and holds its locks.
+_LIMITS = {
     "statement_timeout": "0",
     "lock_timeout": "0",
     "idle_session_timeout": "0",
@@ -62,11 +65,7 @@ def read_url(url: str) -> dict[str, Any]:
     given = _parse(url)
     _check(given)
     defaults = _libpq_defaults(given)
-    options = given.pop("options", defaults.get("options", ""))
-    try:
-        settings = SESSION | parse_options(options)
-    except OptionsUnknown as unknown:
-        raise UrlUnreadable(f"options has {str(unknown)!r}, and takes settings as -c name=value") from None
+    settings = _LIMITS | _settings(given.pop("options", defaults.get("options", ""))) | _FIXED
     name = given.pop("dbname", "") or defaults.get("dbname", "") or given.get("user", "") or defaults.get("user", "")
     if not name:
         raise UrlUnreadable("it names no database")
@@ -117,6 +116,17 @@ def _check(given: dict[str, str]) -> None:
     for name, choices in _CHOICES.items():
         if name in given and given[name].lower() not in choices:
             raise UrlUnreadable(f"{name} is not one of {', '.join(choices)}")
+
+
+def _settings(options: str) -> dict[str, str]:
+    try:
+        settings = {name.lower(): value for name, value in parse_options(options).items()}
+    except OptionsUnknown as unknown:
+        raise UrlUnreadable(f"options has {str(unknown)!r}, and takes settings as -c name=value") from None
+    for name in settings.keys() & _FIXED.keys():
+        if settings[name].lower() != _FIXED[name].lower():
+            raise UrlUnreadable(f"options sets {name}, which has to be {_FIXED[name]!r}")
+    return settings
 
 
 def _libpq_defaults(given: dict[str, str]) -> dict[str, str]:

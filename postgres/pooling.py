@@ -11,10 +11,10 @@ _TRIES = 5
 
 
 class TransactionPooling(Exception):
-    """A pooler in transaction (or statement) mode is between: locks and LISTEN of a session would be someone else's."""
+    """A pooler in transaction mode is between: what a session holds is held by whoever comes next."""
 
-    def __init__(self) -> None:
-        super().__init__("DATABASE_URL leads to a pooler in transaction mode")
+    def __init__(self, message: str = "DATABASE_URL leads to a pooler in transaction mode") -> None:
+        super().__init__(message)
 
 
 def require_session() -> None:
@@ -36,7 +36,7 @@ def require_session() -> None:
                         raise TransactionPooling
     except Error as error:
         if STATEMENT_POOLING in str(error):
-            raise TransactionPooling from None
+            raise TransactionPooling("DATABASE_URL leads to a pooler in statement mode") from None
         raise
 
 

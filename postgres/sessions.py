@@ -12,9 +12,17 @@ from typing import Any, Self, cast
 import psycopg
 from psycopg import sql
 from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGresult
 
 _MARK = "gno_indexer.session"
 """A setting that nobody else makes: where the server has it, it has the others."""
+
+_KEPT_BY_POOLERS = {
+    "datestyle": "DateStyle",
+    "timezone": "TimeZone",
+    "standard_conforming_strings": "standard_conforming_strings",
+}
+"""What PostgreSQL reports to its clients, in its own spelling, and poolers of every age keep for each of them."""
 
 _OPTION = re.compile(r"(?:-c\s*|--)([A-Za-z_][A-Za-z0-9_.$-]*)=(.*)", re.DOTALL)
 
@@ -69,14 +77,15 @@ class SessionConnection(psycopg.Connection[Any]):
         options = write_options({**session_settings, _MARK: "1"})
         try:
             made = super().connect(conninfo, **{**parameters, "options": options})
-            taken = made._has_taken()
         except psycopg.OperationalError as error:
             if not refuses_options(error):
                 raise
-            made, taken = super().connect(conninfo, **parameters), False
-        if not taken:
-            made.per_transaction = tuple(_set_local(*each) for each in session_settings.items())
-            made.cursor_factory = PerTransactionCursor
+            made = super().connect(conninfo, **parameters)
+        try:
+            made._have_in_force(session_settings)
+        except psycopg.Error:
+            made.close()
+            raise
         return made
 
     def begin(self) -> None:
@@ -84,14 +93,26 @@ class SessionConnection(psycopg.Connection[Any]):
         if self.per_transaction and not self.autocommit and _idle(self):
             self.execute("")
 
-    def _has_taken(self) -> bool:
-        # PostgreSQL 17 can end any transaction after a time of its own, and is the first that knows this setting.
-        newer = ", set_config('transaction_timeout', '0', false)" if self.info.server_version >= 170_000 else ""
-        query = f"SELECT mark{newer} FROM current_setting('{_MARK}', true) AS mark WHERE mark = '1'"  # noqa: S608  # ours
+    def _have_in_force(self, settings: Mapping[str, str]) -> None:
+        # PostgreSQL 17 is the first that can end any transaction after a time, and that knows this setting.
+        newer = {"transaction_timeout": "0"} if self.info.server_version >= 170_000 else {}
+        newer = {name: value for name, value in newer.items() if name not in settings}
+        also = "".join(f", set_config('{name}', '{value}', false)" for name, value in newer.items())
+        mark = f"SELECT mark{also} FROM current_setting('{_MARK}', true) AS mark WHERE mark = '1'"  # noqa: S608  # ours
+        if self._run(mark).ntuples == 1:
+            return
+        for name, value in {**settings, **newer}.items():
+            if name not in _KEPT_BY_POOLERS:
+                self.per_transaction += (_statement("SET LOCAL", name, value),)
+            elif self.info.parameter_status(_KEPT_BY_POOLERS[name]) != value:
+                self._run(_statement("SET", name, value))
+        self.cursor_factory = PerTransactionCursor
+
+    def _run(self, query: str) -> PGresult:
         result = self.pgconn.exec_(query.encode())
-        if result.status != ExecStatus.TUPLES_OK:
+        if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
             raise psycopg.OperationalError(result.error_message.decode(errors="replace"))
-        return result.ntuples == 1
+        return result
 
 
 class PerTransactionCursor(psycopg.ClientCursor[Any]):
@@ -119,8 +140,8 @@ def _idle(connection: "psycopg.Connection[Any]") -> bool:
     return connection.pgconn.transaction_status == TransactionStatus.IDLE
 
 
-def _set_local(name: str, value: str) -> str:
+def _statement(command: str, name: str, value: str) -> str:
     # Of this transaction, not of those that begin later.
     name = "transaction_read_only" if name == "default_transaction_read_only" else name
     path = sql.SQL(".").join(map(sql.Identifier, name.lower().split(".")))
-    return sql.SQL("SET LOCAL {} = {}").format(path, sql.Literal(value)).as_string(None)
+    return f"{command} {path.as_string(None)} = {sql.Literal(value).as_string(None)}"

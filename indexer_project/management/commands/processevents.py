@@ -15,6 +15,7 @@ from events import outbox
 from events.sqs import QueueUnavailable
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
+from indexer_project.database_checks import WRITE
 from indexer_project.metrics import MetricsPortTaken, serve_metrics
 from indexer_project.stopping import stop_on_signals
 
@@ -26,6 +27,8 @@ class Command(IndexerCommand):
         "queue",
         "metrics",
     )
+
+    privileges, session, waits = WRITE, True, True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

@@ -24,6 +24,8 @@ class Command(IndexerCommand):
         "metrics",
     )
 
+    session = waits = True
+
     def handle(self, **options: Any) -> None:
         serve_from(settings.DATABASES["default"], None, timeout=settings.STATEMENT_TIMEOUT_SECONDS, pool_size=0)
         hub = Hub(reading.look())

@@ -1,0 +1,23 @@
+"""`manage.py migrate`: Django's own, for a database that can hold the index."""
+
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.core.management.commands import migrate
+from django.db import DEFAULT_DB_ALIAS
+
+from indexer_project.checks import require
+from indexer_project.database_checks import check_migratable
+from postgres.backend.base import DatabaseUnfit
+from postgres.pooling import TransactionPooling
+
+
+class Command(migrate.Command):
+    def handle(self, *args: Any, **options: Any) -> None:
+        require("database")
+        try:
+            if options["database"] == DEFAULT_DB_ALIAS:
+                check_migratable()
+        except (DatabaseUnfit, TransactionPooling) as error:
+            raise CommandError(str(error)) from None
+        super().handle(*args, **options)
