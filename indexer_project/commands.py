@@ -10,7 +10,6 @@ from django.db import InterfaceError, OperationalError, ProgrammingError, connec
 from events.troubles import Troubles
 from indexer_project.checks import require
 from indexer_project.database_checks import READ, check_database
-from postgres.backend.base import DatabaseUnfit
 from postgres.pooling import TransactionPooling
 
 logger = logging.getLogger(__name__)
@@ -36,7 +35,7 @@ class IndexerCommand(BaseCommand):
     requires_system_checks = []
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Run `handle`. Raises `CommandError` for bad settings, and a database that is away or cannot be worked with."""
+        """Run `handle`. Raises `CommandError` for bad settings, and for a database that is away or refused."""
         require(*self.parts)
         try:
             self._check_database()
@@ -44,8 +43,6 @@ class IndexerCommand(BaseCommand):
         except TransactionPooling as error:
             name = type(self).__module__.rsplit(".", 1)[-1]
             raise CommandError(f"{error}; give {name} the server itself, or a pooler in session mode.") from None
-        except DatabaseUnfit as error:
-            raise CommandError(str(error)) from None
         except ProgrammingError as error:
             reason = _NOT_AWAY.get(getattr(error.__cause__, "sqlstate", None) or "")
             if reason is None:
@@ -63,7 +60,7 @@ class IndexerCommand(BaseCommand):
                 return
             except (OperationalError, InterfaceError) as error:
                 connection.close()
-                if not self.waits or isinstance(error, DatabaseUnfit):
+                if not self.waits:
                     raise
                 troubles.met(error)
                 time.sleep(RETRY_SECONDS)

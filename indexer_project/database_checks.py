@@ -15,7 +15,8 @@ from django.core.management.base import CommandError
 from django.db import Error, ProgrammingError, connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
 
-from postgres.pooling import STATEMENT_POOLING, TransactionPooling, require_session
+from postgres.backend.base import DatabaseUnfit
+from postgres.pooling import STATEMENT_POOLING, require_session
 
 OWN_APPS = ("blocks", "events", "balances")
 
@@ -52,11 +53,11 @@ def check_database(privileges: tuple[str, ...] = READ, *, session: bool = False)
 
     `privileges`: what it needs on the product's tables, `READ` or `WRITE`. `session`: it keeps locks or listens between
     transactions, which no pooler in transaction mode lets it. Raises `DatabaseRefused`, `TransactionPooling`, and
-    Django's `OperationalError` where the database does not answer, or is unfit (`postgres.backend.base.DatabaseUnfit`).
+    Django's `OperationalError` where the database does not answer.
     """
+    place = _place()
     if session:
         require_session()
-    place = _place()
     missing = _compare_migrations(place)
     if missing:
         raise DatabaseRefused(
@@ -68,7 +69,7 @@ def check_database(privileges: tuple[str, ...] = READ, *, session: bool = False)
         lacking = cursor.fetchone()
     if lacking is not None:
         raise DatabaseRefused(
-            f"The role {place.role} may not {lacking[0]} in {lacking[1]}: GRANT it, or use another role in DATABASE_URL."
+            f"The role {place.role} may not {lacking[0]} in {lacking[1]}: GRANT it, or use another role."
         )
     if privileges == WRITE and not place.may_stage:
         raise DatabaseRefused(
@@ -77,7 +78,7 @@ def check_database(privileges: tuple[str, ...] = READ, *, session: bool = False)
 
 
 def check_migratable() -> None:
-    """What `migrate` needs. Raises `DatabaseRefused` and Django's `OperationalError`."""
+    """What `migrate` needs. Raises as `check_database` does."""
     place = _place()
     if _compare_migrations(place) and not place.may_create:
         raise DatabaseRefused(
@@ -91,10 +92,14 @@ def _place() -> _Place:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(_PLACE)
             place = _Place(*cursor.fetchone())
+    except DatabaseUnfit as unfit:
+        raise DatabaseRefused(str(unfit)) from None
     except Error as error:
-        if STATEMENT_POOLING in str(error):
-            raise TransactionPooling("DATABASE_URL leads to a pooler in statement mode") from None
-        raise
+        if STATEMENT_POOLING not in str(error):
+            raise
+        raise DatabaseRefused(
+            "DATABASE_URL leads to a pooler in statement mode, which lets nobody begin a transaction: use another mode."
+        ) from None
     if place.schema is None:
         raise DatabaseRefused(
             f"No schema of search_path ({place.search_path}) is there, or the role {place.role} may use none: CREATE "
@@ -108,9 +113,9 @@ def _compare_migrations(place: _Place) -> set[tuple[str, str]]:
     known = {(config.label, name) for config in apps.get_app_configs() for name in _migrations(config.name)}
     try:
         applied = set(MigrationRecorder(connection).applied_migrations())
-    except ProgrammingError as error:
+    except ProgrammingError:
         raise DatabaseRefused(
-            f"The role {place.role} may not read the schema {place.schema}: {error}".strip()
+            f"The role {place.role} may not read the schema {place.schema}: GRANT SELECT on it."
         ) from None
     newest = {app: max((name for of, name in known if of == app), default="") for app in OWN_APPS}
     newer = {(app, name) for app, name in applied - known if app in newest and name > newest[app]}

@@ -12,7 +12,6 @@ from django.db import InterfaceError, OperationalError, connection
 from indexer_project.checks import require
 from indexer_project.database_checks import check_database
 from indexer_project.databases import serve_from
-from postgres.backend.base import DatabaseUnfit
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "indexer_project.settings")
 require("database", "api", "metrics")
@@ -33,8 +32,6 @@ _django = get_wsgi_application()
 try:
     check_database()
 except (OperationalError, InterfaceError) as error:
-    if isinstance(error, DatabaseUnfit):
-        raise
     logging.getLogger(__name__).warning("The database does not answer yet error=%s", str(error).strip())
 finally:
     connection.close()

@@ -4,12 +4,10 @@ from typing import Any
 
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError
 
 from indexer_project.checks import require
 from indexer_project.database_checks import check_migratable
-from postgres.backend.base import DatabaseUnfit
-from postgres.pooling import TransactionPooling
 
 
 class Command(migrate.Command):
@@ -18,6 +16,7 @@ class Command(migrate.Command):
         try:
             if options["database"] == DEFAULT_DB_ALIAS:
                 check_migratable()
-        except (DatabaseUnfit, TransactionPooling) as error:
-            raise CommandError(str(error)) from None
+        except (OperationalError, InterfaceError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise CommandError(f"The database does not answer, see DATABASE_URL: {reason}") from None
         super().handle(*args, **options)
