@@ -25,7 +25,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def init_connection_state(self) -> None:
         if self.alias != NO_DB_ALIAS:
-            _check_server(self.connection)
+            try:
+                _check_server(self.connection)
+            except DatabaseUnfit:
+                self.close()  # or the next statement would go to it all the same
+                raise
         super().init_connection_state()
 
     def create_cursor(self, name: str | None = None) -> Any:

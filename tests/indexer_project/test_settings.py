@@ -4,6 +4,7 @@ import logging
 import re
 import runpy
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -186,6 +187,29 @@ def test_rates_are_so_many_in_so_many_seconds(load: Any, value: str, expected: t
 
 def test_keys_are_not_shown(load: Any) -> None:
     assert "hunter2" not in str(problems(load(API_KEYS="hunter2"))["API_KEYS"])
+
+
+def test_a_secret_that_begins_with_a_dollar_is_that_secret(load: Any) -> None:
+    loaded = load(
+        SECRET_KEY="$kx9!mq2#vv7&ab1^", API_KEYS="$partner-key-000000001,second-key-000000002", CHAIN_ID="$gno-1"
+    )
+    assert loaded["SECRET_KEY"] == "$kx9!mq2#vv7&ab1^"
+    assert loaded["API_KEYS"] == ["$partner-key-000000001", "second-key-000000002"]
+    assert loaded["CHAIN_ID"] == "$gno-1"
+    assert not {"SECRET_KEY", "API_KEYS", "CHAIN_ID"} & problems(loaded).keys()
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "DATABASE_URL", "READ_DATABASE_URL", "API_KEYS", "TX_INDEXER_URLS"])
+def test_every_secret_is_read_from_a_file_too(load: Any, tmp_path: Path, name: str) -> None:
+    value = {"API_KEYS": "a-key-of-16-characters", "TX_INDEXER_URLS": "http://host/q"}.get(name, "postgresql://u@h/n")
+    (tmp_path / "secret").write_text(f"{value}\n")
+    loaded = load(**{f"{name}_FILE": str(tmp_path / "secret")})
+    assert not {name, f"{name}_FILE"} & problems(loaded).keys()
+    assert loaded[name] in (value, [value])
+
+
+def test_a_key_that_no_header_can_show_is_refused_by_name(load: Any) -> None:
+    assert "API_KEYS" in problems(load(API_KEYS="schlüssel-mit-umlaut-1"))
 
 
 @pytest.mark.parametrize("value", ["http://a/q,http://b/q", "http://a/q http://b/q", " http://a/q ,, http://b/q,"])
