@@ -139,7 +139,7 @@ def test_defaults_of_the_server_change_nothing(client: Client) -> None:
             connection.close()
             fill_database("gnotest-1", last=40)
             assert read_progress().indexed == 40
-            for path in LISTS:
+            for path in (*LISTS, "/blocks/20"):
                 assert client.get(path).json()["indexedHeight"] == 40
         finally:
             server.execute("SET statement_timeout = 0")
