@@ -70,5 +70,5 @@ def ensure_database_url(argv: list[str]) -> None:
 def _has_database() -> bool:
     values, faults = read_dotenv(DATA_DIR.parent / ".env")
     return any(
-        os.environ.get(name) or values.get(name) or name in faults for name in ("DATABASE_URL", "DATABASE_URL_FILE")
+        os.environ.get(name, values.get(name)) or name in faults for name in ("DATABASE_URL", "DATABASE_URL_FILE")
     )
