@@ -15,7 +15,7 @@ from django.db import OperationalError, connection, transaction
 from balances import segments
 from balances.progress import read_progress
 from events import gate
-from postgres.locks import FAMILY
+from postgres.locks import Lock
 
 NOBODY = 0
 
@@ -24,8 +24,6 @@ STRETCH = 500
 
 BATCH = 200_000
 """Transfers that are counted, and movements from which checkpoints are made, in one transaction."""
-
-_LOCK = FAMILY, 4  # beside those of events.gate and balances.ranking
 
 _READ = "SELECT height, claimed, stale FROM checkpoint_walk"
 
@@ -225,7 +223,8 @@ def _alone() -> Iterator[bool]:
         if len(connection.savepoint_ids) == 0:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         cursor.execute(
-            f"SELECT pg_try_advisory_xact_lock(%s, %s), {gate.END_WHEN_IDLE}", [*_LOCK, f"{gate.IDLE_SECONDS}s"]
+            f"SELECT pg_try_advisory_xact_lock({Lock.CHECKPOINTS.key}), {gate.END_WHEN_IDLE}",
+            [f"{gate.IDLE_SECONDS}s"],
         )
         yield bool(cursor.fetchone()[0])
 

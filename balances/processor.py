@@ -17,7 +17,8 @@ from events.message import Message, MessageInvalid
 from events.outbox import Standing
 from events.queues import BATCH, Delivery, Queue
 from events.sqs import QueueUnavailable
-from postgres import locks, session
+from postgres import locks
+from postgres.connections import renew, require_writable
 from postgres.errors import Reaction, blames_row, divisible, reaction
 from postgres.outage_log import OutageLog
 
@@ -63,7 +64,7 @@ class Processor:
         """
         while not self.stop.is_set():
             try:
-                session.require_writable()
+                require_writable()
                 self._clean_up()
                 found = self.process_batch(1.0 if until_applied else self.wait_seconds)
                 done = until_applied and not found and outbox.depth().pending == 0
@@ -74,7 +75,7 @@ class Processor:
             except (QueueUnavailable, Error) as error:
                 self._outage.met(error)
                 self.queue.close()
-                session.renew()
+                renew()
                 self.stop.wait(RETRY_SECONDS)
 
     def _clean_up(self) -> None:

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from balances.models import Ranking
 from balances.progress import read_progress
 from events import gate
-from postgres.locks import try_lock_session, unlock_session
+from postgres.locks import Lock, try_lock_session, unlock_session
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +39,6 @@ BUSY = Pace(0.1, 60.0)
 """With a backlog: answers from the list grow older, and the backlog is what makes them."""
 IDLE = Pace(0.5, 0.0)
 NOW = Pace(1.0, 0.0)
-
-_LOCK = 3
 
 _DUE = """
 SELECT now() >= passed_at + make_interval(secs => greatest(pass_seconds * (1 / %s - 1), %s))
@@ -99,12 +97,12 @@ def catch_up(stop: threading.Event, pace: Pace, lock_seconds: float = 10.0) -> b
         cursor.execute(_DUE, [pace.share, pace.seconds])
         if cursor.fetchone() != (True,):
             return False
-    if not try_lock_session(_LOCK):
+    if not try_lock_session(Lock.RANKING):
         return False
     try:
         return _pass(stop, lock_seconds)
     finally:
-        unlock_session(_LOCK)
+        unlock_session(Lock.RANKING)
 
 
 def _pass(stop: threading.Event, lock_seconds: float) -> bool:

@@ -9,7 +9,7 @@ from django.db import Error, connection
 
 from balances import checkpoints
 from events import outbox
-from postgres import session
+from postgres.connections import renew, require_writable
 from postgres.errors import Reaction, reaction
 from postgres.outage_log import OutageLog
 
@@ -56,13 +56,13 @@ class Walker:
         """One step; returns the seconds to wait after it."""
         started = time.monotonic()
         try:
-            session.require_writable()
+            require_writable()
             more = self._step()
             share = BUSY_SHARE if more and outbox.depth().pending >= BACKLOG else IDLE_SHARE
             self._outage.over()
         except Error as error:
             self._outage.met(error)
-            session.renew()
+            renew()
             return PAUSE_SECONDS
         return (time.monotonic() - started) * (1 / share - 1) if more else PAUSE_SECONDS
 

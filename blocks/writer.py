@@ -8,6 +8,7 @@ from django.db import Error, transaction
 from blocks import store
 from blocks.answers import BlockAnswer, TransactionAnswer
 from blocks.fetch import Window
+from blocks.leadership import verify_leadership
 from blocks.models import Chain
 from blocks.plan import Span, spans_of
 from blocks.storable import storable
@@ -70,6 +71,7 @@ def _insert(
     first_hash = next((storable(block.hash) for block in blocks if block.height == 1), None)
     try:
         with transaction.atomic(durable=True):
+            verify_leadership()
             store.insert_window(blocks, transactions)
             record(chain.chain_id, transactions)
             written.coverage = store.cover(spans_of([block.height for block in blocks]), first_hash)

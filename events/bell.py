@@ -10,7 +10,7 @@ import time
 import psycopg
 from django.db import connection
 
-from blocks.connecting import connect, connect_async
+from postgres.connections import connect, connect_async
 
 logger = logging.getLogger(__name__)
 

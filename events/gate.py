@@ -10,10 +10,7 @@ Nobody holds it for ever: the server ends the transaction of a process that is f
 
 from django.db import connection
 
-from postgres.locks import FAMILY, FROZEN_SECONDS, try_lock_session, unlock_session
-
-_GATE = FAMILY, 1
-_CORRECTION = 2
+from postgres.locks import FROZEN_SECONDS, Lock, try_lock_session, unlock_session
 
 IDLE_SECONDS = float(FROZEN_SECONDS)
 """Who has taken the lock and says nothing for so long loses transaction and connection; a batch takes half a second."""
@@ -24,7 +21,8 @@ END_WHEN_IDLE = "set_config('idle_in_transaction_session_timeout', %s, true)"
 def pass_through() -> None:
     """Hold the gate open while the caller's transaction applies messages; waits while a correction has closed it."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {END_WHEN_IDLE}, pg_advisory_xact_lock_shared(%s, %s)", [f"{IDLE_SECONDS}s", *_GATE])
+        lock = f"pg_advisory_xact_lock_shared({Lock.GATE.key})"
+        cursor.execute(f"SELECT {END_WHEN_IDLE}, {lock}", [f"{IDLE_SECONDS}s"])
 
 
 def close(seconds: float) -> None:
@@ -36,13 +34,13 @@ def close(seconds: float) -> None:
     with connection.cursor() as cursor:
         limits = [f"{IDLE_SECONDS}s", f"{seconds}s"]
         cursor.execute(f"SELECT {END_WHEN_IDLE}, set_config('lock_timeout', %s, true)", limits)
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", _GATE)
+        cursor.execute(f"SELECT pg_advisory_xact_lock({Lock.GATE.key})")
 
 
 def begin_correction() -> bool:
     """Be the one correction of this database, until `end_correction` or the session's end; False: another one is."""
-    return try_lock_session(_CORRECTION)
+    return try_lock_session(Lock.CORRECTION)
 
 
 def end_correction() -> None:
-    unlock_session(_CORRECTION)
+    unlock_session(Lock.CORRECTION)

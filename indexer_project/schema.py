@@ -5,6 +5,7 @@ import warnings
 
 from django.apps import apps
 from django.db import connection
+from psycopg.conninfo import make_conninfo
 
 APPS = ("blocks", "events", "balances")
 
@@ -29,4 +30,4 @@ def dump_schema() -> str:
 def _connection_string() -> str:
     parameters = connection.get_connection_params()
     names = ("host", "port", "user", "password", "dbname")
-    return " ".join(f"{name}='{parameters[name]}'" for name in names if parameters.get(name))
+    return make_conninfo(**{name: parameters[name] for name in names if parameters.get(name)})

@@ -8,7 +8,7 @@ import django_stubs_ext
 
 from balances.api.path_prefix import is_prefix
 from blocks.addresses import endpoint_problems
-from indexer_project.databases import database_at
+from indexer_project.databases import ENGINE, database_at
 from indexer_project.environment import Environment
 
 django_stubs_ext.monkeypatch()  # Django's classes take type parameters only so: models.Field[…], ModelAdmin[…]
@@ -19,9 +19,9 @@ env = Environment(BASE_DIR / ".env")
 # Django
 
 DEBUG = env.flag("api", "DEBUG", False)
-SECRET_KEY = env.text("SECRET_KEY")
+SECRET_KEY = env.secret("api", "SECRET_KEY")
 if not SECRET_KEY:
-    env.need("api", "SECRET_KEY", "Set SECRET_KEY to fifty random characters, and keep it.")
+    env.need("api", "SECRET_KEY", "Set SECRET_KEY, or SECRET_KEY_FILE, to fifty random characters, and keep it.")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost 127.0.0.1 [::1]")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 PATH_PREFIX = env.text("PATH_PREFIX").rstrip("/")
@@ -127,7 +127,7 @@ CSRF_COOKIE_SECURE = HTTPS
 
 # Database
 
-DATABASE_URL = env.text("DATABASE_URL")
+DATABASE_URL = env.secret("database", "DATABASE_URL").strip()
 if not DATABASE_URL:
     env.need(
         "database",
@@ -136,19 +136,19 @@ if not DATABASE_URL:
         "embedded PostgreSQL is then used.",
     )
 # Settings must import without a database, so that checks can say by name what is missing.
-_unset = {"ENGINE": "django.db.backends.postgresql", "NAME": "unset", "HOST": "unset.invalid", "OPTIONS": {}}
+_unset = {"ENGINE": ENGINE, "NAME": "unset", "HOST": "unset.invalid", "OPTIONS": {"session_settings": {}}}
 DATABASES = {
     "default": (DATABASE_URL and database_at(env, "database", "DATABASE_URL", DATABASE_URL)) or _unset,
 }
 # For the served API alone: wsgi.py
-READ_DATABASE_URL = env.text("READ_DATABASE_URL")
+READ_DATABASE_URL = env.secret("api", "READ_DATABASE_URL").strip()
 READ_DATABASE = database_at(env, "api", "READ_DATABASE_URL", READ_DATABASE_URL) if READ_DATABASE_URL else None
 DATABASE_POOL_SIZE = env.whole("api", "DATABASE_POOL_SIZE", 0, most=1000)
 STATEMENT_TIMEOUT_SECONDS = env.decimal("api", "STATEMENT_TIMEOUT_SECONDS", 5.0, least=0.1, most=3600.0)
 
 # Block Synchronizer
 
-TX_INDEXER_URLS = env.words("TX_INDEXER_URLS")
+TX_INDEXER_URLS = env.secret_words("sync", "TX_INDEXER_URLS")
 CHAIN_ID = env.text("CHAIN_ID")
 START_HEIGHT = env.whole("sync", "START_HEIGHT", 0)
 SYNC_CONNECTIONS = env.whole("sync", "SYNC_CONNECTIONS", 4, least=1, most=64)
@@ -226,9 +226,16 @@ for origin in CORS_ORIGINS:
 TRUSTED_PROXIES = env.whole("api", "TRUSTED_PROXIES", 0, most=10)
 THROTTLE_ADDRESS = env.rate("api", "THROTTLE_ADDRESS")
 THROTTLE_KEY = env.rate("api", "THROTTLE_KEY")
-API_KEYS = env.words("API_KEYS")
+API_KEYS = env.secret_words("api", "API_KEYS")
 if any(len(key) < 16 for key in API_KEYS):
     env.complain("api", "API_KEYS", "API_KEYS has a key of less than 16 characters.", "Make them long and random.")
+if any(not re.fullmatch(r"[!-~]+", key) for key in API_KEYS):
+    env.complain(
+        "api",
+        "API_KEYS",
+        "API_KEYS has a character that no header can show.",
+        "Use letters, digits and punctuation of ASCII; commas and white space stand between keys.",
+    )
 
 LONG_REQUESTS = env.whole("api", "LONG_REQUESTS", 2, least=1, most=1000)
 WHOLE_LIST_SECONDS = env.whole("api", "WHOLE_LIST_SECONDS", 300, least=1, most=86_400)

@@ -8,8 +8,10 @@ import warnings
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from django.db import InterfaceError, OperationalError, connection
 
 from indexer_project.checks import require
+from indexer_project.database_checks import check_database
 from indexer_project.databases import serve_from
 from indexer_project.embedded_postgres import ensure_database_url
 
@@ -29,6 +31,13 @@ serve_from(
 )
 
 _django = get_wsgi_application()
+
+try:
+    check_database()
+except (OperationalError, InterfaceError) as error:
+    logging.getLogger(__name__).warning("The database does not answer yet error=%s", str(error).strip())
+finally:
+    connection.close()
 
 # They read tables and routes, and models are there only now.
 from balances.api.express import Express  # noqa: E402

@@ -4,6 +4,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -100,11 +101,8 @@ def sqs_queue(sqs_settings: SqsSettings) -> Iterator[SqsQueue]:
 def database_url() -> str:
     """The URL of the test database, for tests that start real processes."""
     of = connections["default"].settings_dict
-    host = of["OPTIONS"].get("host", "")
-    if host:
-        return f"postgresql://{of['USER']}@/{of['NAME']}?host={host}"
-    password = f":{of['PASSWORD']}" if of["PASSWORD"] else ""
-    return f"postgresql://{of['USER']}{password}@{of['HOST']}:{of['PORT'] or 5432}/{of['NAME']}"
+    password = f":{quote(of['PASSWORD'], safe='')}" if of["PASSWORD"] else ""
+    return f"postgresql://{of['USER']}{password}@{quote(of['HOST'], safe='')}:{of['PORT'] or 5432}/{of['NAME']}"
 
 
 def recorded(name: str) -> Recording:

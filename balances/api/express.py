@@ -36,6 +36,7 @@ from balances.api.steps import Reading, Row
 from balances.api.throttles import count_request
 from balances.api.urls import urlpatterns
 from balances.progress import PROGRESS, progress_of
+from postgres.sessions import SessionConnection
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -210,12 +211,14 @@ def _ask(sql: str, values: Mapping[str, Any]) -> list[Row]:
     database = connections[DEFAULT_DB_ALIAS]
     if database.connection is None:
         database.connect()
-    connection: psycopg.Connection[Row] = database.connection
+    connection: SessionConnection = database.connection
     before, connection.prepare_threshold = connection.prepare_threshold, 0
     try:
         cursor: psycopg.Cursor[Row] | None = getattr(_kept, "cursor", None)
         if cursor is None or cursor.connection is not connection:
-            cursor = _kept.cursor = psycopg.Cursor(connection)
+            # Behind a pooler the next session knows nothing of what this one has prepared.
+            cursor = connection.cursor() if connection.per_transaction else psycopg.Cursor(connection)
+            _kept.cursor = cursor
             set_json_loads(msgspec.json.decode, cursor)
         return cursor.execute(sql, values).fetchall()
     finally:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from django.db import Error, close_old_connections
 
 from blocks.threads import Pool
-from postgres import session
+from postgres.connections import renew
 
 Result = TypeVar("Result")
 
@@ -27,7 +27,7 @@ class Connections:
     async def run(self, work: Callable[..., Result], *arguments: Any) -> Result:
         """Do `work` in one of the threads. Raises what it raises, Django's `Error` among it.
 
-        A session in which the database refused is not used again: see `postgres.session.renew`.
+        A session in which the database refused is not used again: see `postgres.connections.renew`.
         """
         thread = await self._free.get()
         try:
@@ -37,7 +37,7 @@ class Connections:
 
     async def close(self) -> None:
         """Close the connections and end the threads, when what is under way is done, or hangs."""
-        closing = [asyncio.wrap_future(thread.submit(session.renew)) for thread in self._all]
+        closing = [asyncio.wrap_future(thread.submit(renew)) for thread in self._all]
         await asyncio.wait(closing, timeout=CLOSE_SECONDS)
         for thread in self._all:
             thread.close()
@@ -48,5 +48,5 @@ def _do(work: Callable[..., Result], *arguments: Any) -> Result:
     try:
         return work(*arguments)
     except Error:
-        session.renew()
+        renew()
         raise

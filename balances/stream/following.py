@@ -12,7 +12,7 @@ from balances.stream import reading
 from balances.stream.connections import Connections
 from balances.stream.hub import Hub
 from events.bell import AsyncBell
-from postgres import session
+from postgres.connections import renew
 from postgres.outage_log import OutageLog
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def first_look(stop: threading.Event) -> Progress | None:
             progress = reading.look()
         except Error as error:
             outage.met(error)
-            session.renew()
+            renew()
             stop.wait(RETRY_SECONDS)
         else:
             outage.over()

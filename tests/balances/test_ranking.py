@@ -14,7 +14,7 @@ from balances.models import Balance, Ranking
 from balances.progress import read_progress
 from events import gate
 from events.postgres_queue import PostgresQueue
-from postgres.locks import FAMILY
+from postgres.locks import Lock
 from tests.balances.ledger import drain, expect_conserved, messages, processor, put, start_chain
 from tests.balances.somebody import somebody
 from tests.events.making import Row
@@ -188,7 +188,7 @@ def another_pass() -> Iterator[None]:
 
     def work(pause: Callable[[], None]) -> None:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s, %s)", [FAMILY, ranking._LOCK])
+            cursor.execute(f"SELECT pg_advisory_lock({Lock.RANKING.key})")
         pause()
 
     with somebody(work):

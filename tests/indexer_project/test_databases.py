@@ -3,8 +3,6 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -19,12 +17,12 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
 
 from balances.models import Account
-from indexer_project.databases import PRIMARY, database_at, serve_from
-from indexer_project.environment import Environment
+from indexer_project.databases import PRIMARY, serve_from
 from tests.balances.api.asking import LISTS
 from tests.balances.api.routes import every_route, make_ready
 from tests.chains import apply_pending, fill_database, store_heights
 from tests.conftest import ROOT, database_url, recorded
+from tests.other_database import at
 from tests.standby import Standby, hot_standby
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.db, pytest.mark.api]
@@ -51,12 +49,6 @@ def serving(*, database: str = "", replica: str = "", timeout: float = 5.0, pool
         connections.settings.clear()
         connections.settings.update(before)
         connections[DEFAULT_DB_ALIAS] = kept
-
-
-def at(url: str) -> dict[str, Any]:
-    read = database_at(Environment(Path("/nowhere")), "api", "DATABASE_URL", url)
-    assert read is not None
-    return read
 
 
 def heights(client: Client) -> list[int]:

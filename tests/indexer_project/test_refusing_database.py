@@ -11,7 +11,7 @@ from django.db import connection
 
 from balances.models import CheckpointWalk
 from balances.progress import read_progress
-from blocks.connecting import connect
+from postgres.connections import connect
 from replay.recording import Recording
 from replay.server import ReplaySource
 from tests.balances.stream.serving import Client

@@ -4,6 +4,7 @@ import logging
 import re
 import runpy
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from django.test import override_settings
 from django.views.debug import get_default_exception_reporter_filter
 
 from indexer_project.checks import require
+from indexer_project.databases import ENGINE
 from indexer_project.environment import PARTS, Problem
 from indexer_project.log_lines import OneLine
 from tests.conftest import ROOT
@@ -153,7 +155,7 @@ def test_a_time_that_is_none_is_told_by_name(load: Any, name: str, value: str) -
         ("DATABASE_URL", "://", "database"),
         ("DATABASE_URL", "postgresql", "database"),
         ("DATABASE_URL", "postgresql://host:port/name", "database"),
-        ("DATABASE_URL", "host=localhost dbname=indexer", "database"),
+        ("DATABASE_URL", "host=localhost dbnam=indexer", "database"),
     ],
 )
 def test_a_wrong_value_is_told_by_name(load: Any, name: str, value: str, part: str) -> None:
@@ -162,7 +164,7 @@ def test_a_wrong_value_is_told_by_name(load: Any, name: str, value: str, part: s
     assert (problem.part, problem.missing) == (part, False)
     assert name in problem.message
     assert problem.hint
-    assert loaded["DATABASES"]["default"]["ENGINE"] == "django.db.backends.postgresql"
+    assert loaded["DATABASES"]["default"]["ENGINE"] == ENGINE
 
 
 def test_a_wrong_database_does_not_show_its_password(load: Any) -> None:
@@ -180,7 +182,7 @@ def test_a_wrong_database_does_not_show_its_password(load: Any) -> None:
     ("url", "expected"),
     [
         ("postgresql://u:p@host/name", {"HOST": "host", "NAME": "name", "USER": "u", "PASSWORD": "p"}),
-        ("postgres://u@host:6543/name", {"PORT": 6543}),
+        ("postgres://u@host:6543/name", {"PORT": "6543"}),
         ("postgresql://u:p%40%2F%23@host/name", {"PASSWORD": "p@/#"}),
         ("postgresql://postgres@/name?host=/run/postgresql", {"NAME": "name"}),
     ],
@@ -200,6 +202,29 @@ def test_rates_are_so_many_in_so_many_seconds(load: Any, value: str, expected: t
 
 def test_keys_are_not_shown(load: Any) -> None:
     assert "hunter2" not in str(problems(load(API_KEYS="hunter2"))["API_KEYS"])
+
+
+def test_a_secret_that_begins_with_a_dollar_is_that_secret(load: Any) -> None:
+    loaded = load(
+        SECRET_KEY="$kx9!mq2#vv7&ab1^", API_KEYS="$partner-key-000000001,second-key-000000002", CHAIN_ID="$gno-1"
+    )
+    assert loaded["SECRET_KEY"] == "$kx9!mq2#vv7&ab1^"
+    assert loaded["API_KEYS"] == ["$partner-key-000000001", "second-key-000000002"]
+    assert loaded["CHAIN_ID"] == "$gno-1"
+    assert not {"SECRET_KEY", "API_KEYS", "CHAIN_ID"} & problems(loaded).keys()
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "DATABASE_URL", "READ_DATABASE_URL", "API_KEYS", "TX_INDEXER_URLS"])
+def test_every_secret_is_read_from_a_file_too(load: Any, tmp_path: Path, name: str) -> None:
+    value = {"API_KEYS": "a-key-of-16-characters", "TX_INDEXER_URLS": "http://host/q"}.get(name, "postgresql://u@h/n")
+    (tmp_path / "secret").write_text(f"{value}\n")
+    loaded = load(**{f"{name}_FILE": str(tmp_path / "secret")})
+    assert not {name, f"{name}_FILE"} & problems(loaded).keys()
+    assert loaded[name] in (value, [value])
+
+
+def test_a_key_that_no_header_can_show_is_refused_by_name(load: Any) -> None:
+    assert "API_KEYS" in problems(load(API_KEYS="schlüssel-mit-umlaut-1"))
 
 
 @pytest.mark.parametrize("value", ["http://a/q,http://b/q", "http://a/q http://b/q", " http://a/q ,, http://b/q,"])

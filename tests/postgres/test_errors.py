@@ -110,7 +110,7 @@ def test_an_error_without_sqlstate_is_classified_by_its_class(
 @pytest.mark.django_db
 def test_a_session_that_is_gone_is_no_reason_to_try_parts() -> None:
     """Parts tried in another session would be tried without the locks of this one."""
-    from blocks.connecting import connect
+    from postgres.connections import connect
 
     with connect() as alive, pytest.raises(psycopg.errors.QueryCanceled) as cancelled:
         alive.execute("DO $$ BEGIN RAISE 'stop' USING ERRCODE = '57014'; END $$")

@@ -7,11 +7,11 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, connections
+from django.db import OperationalError, connection
 
-from blocks.connecting import connect, connect_async
-from indexer_project.databases import PRIMARY
-from postgres import locks, session
+from postgres import locks
+from postgres.connections import connect, connect_async, require_writable
+from postgres.locks import Lock
 from tests.balances.somebody import closing_connection, somebody
 from tests.events.waiting import until
 
@@ -83,19 +83,11 @@ def test_no_default_of_the_database_reaches_a_session_that_relies_on_none() -> N
         assert asyncio.run(ask_async()) == WANTED
 
 
-def test_a_process_that_serves_keeps_limits_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `serve_from` makes one: `primary` is there, and the limits are in the options of the connection."""
-    monkeypatch.setitem(connections.settings, PRIMARY, connections.settings["default"])
-    with database_defaults(**DEFAULTS):
-        (found,) = elsewhere(ask_django)
-    assert found["statement_timeout"] == "5s"
-
-
 def test_a_read_only_default_is_respected_and_told() -> None:
     """It may be a provider's guard of a disk that is full."""
     with database_defaults(default_transaction_read_only="on"), pytest.raises(OperationalError, match="read-only"):
-        elsewhere_raising(session.require_writable)
-    session.require_writable()
+        elsewhere_raising(require_writable)
+    require_writable()
 
 
 def elsewhere_raising(work: Any) -> None:
@@ -119,16 +111,16 @@ def test_a_session_lock_of_a_silent_process_is_free_again(monkeypatch: pytest.Mo
     lost: list[bool] = []
 
     def work(pause: Any) -> None:
-        assert locks.try_lock_session(99)
+        assert locks.try_lock_session(Lock.RANKING)
         pause()
         try:
-            locks.unlock_session(99)
+            locks.unlock_session(Lock.RANKING)
         except OperationalError:
             lost.append(True)
 
     with somebody(work):
-        until(lambda: locks.try_lock_session(99), "the lock of the frozen process")
-        locks.unlock_session(99)
+        until(lambda: locks.try_lock_session(Lock.RANKING), "the lock of the frozen process")
+        locks.unlock_session(Lock.RANKING)
     assert lost, "it learns that it lost the lock"
     with connection.cursor() as cursor:
         cursor.execute("SHOW idle_session_timeout")
@@ -142,7 +134,7 @@ def test_a_process_that_is_frozen_within_a_statement_loses_its_lock(
     monkeypatch.setattr(locks, "FROZEN_SECONDS", 0.2)
     with closing(connect()) as frozen:
         frozen.execute("CREATE TEMPORARY TABLE sent (line text)")
-        frozen.execute("SELECT pg_advisory_lock(%s, 99)", [locks.FAMILY])
+        frozen.execute(f"SELECT pg_advisory_lock({Lock.RANKING.key})")
         # Sent, and from then on silent: the server is in the middle of a statement and waits for its client.
         statement = (
             b"COPY sent FROM STDIN" if where == "copy" else b"SELECT repeat('x', 1000) FROM generate_series(1, 99999)"
@@ -153,12 +145,12 @@ def test_a_process_that_is_frozen_within_a_statement_loses_its_lock(
         frozen.pgconn.flush()
         until(locks.end_stuck_holders, "the frozen session ended")
         assert "A frozen process holds a lock" in caplog.text
-        until(lambda: free(99), "the lock")
+        until(lambda: free(Lock.RANKING), "the lock")
 
 
-def free(key: int) -> bool:
+def free(lock: Lock) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s), pg_advisory_unlock(%s, %s)", [locks.FAMILY, key] * 2)
+        cursor.execute(f"SELECT pg_try_advisory_lock({lock.key}), pg_advisory_unlock({lock.key})")
         return bool(cursor.fetchone()[0])
 
 

@@ -14,6 +14,7 @@ from events.queues import Queue
 from events.sqs import QueueUnavailable
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
+from indexer_project.database_checks import WRITE
 from indexer_project.metrics import MetricsPortTaken, serve_metrics
 from indexer_project.stopping import stop_on_signals
 from indexer_project.threads import beside, end_with_any_thread
@@ -26,6 +27,8 @@ class Command(IndexerCommand):
         "queue",
         "metrics",
     )
+
+    privileges, session, waits = WRITE, True, True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

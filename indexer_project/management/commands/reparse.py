@@ -7,6 +7,7 @@ from django.core.management.base import CommandError, CommandParser
 from blocks.plan import Span
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
+from indexer_project.database_checks import WRITE
 from indexer_project.reparse import Batch, ReparseImpossible, reparse, settle_sums
 
 NO_END = 2**62
@@ -15,6 +16,7 @@ NO_END = 2**62
 class Command(IndexerCommand):
     help = "Derive token events again from stored transactions, and correct transfers and balances to match."
     parts = ("database", "events")
+    privileges, session = WRITE, True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--from-height", type=int, default=0)

@@ -12,6 +12,7 @@ from blocks.tx_indexer import EndpointUnavailable, Limits
 from blocks.verify import WrongChain
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
+from indexer_project.database_checks import WRITE
 
 
 class Command(IndexerCommand):
@@ -21,6 +22,8 @@ class Command(IndexerCommand):
         "sync",
         "events",
     )
+
+    privileges = WRITE
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--from-height", type=int, required=True)

@@ -27,6 +27,8 @@ class Command(IndexerCommand):
         "metrics",
     )
 
+    session = waits = True
+
     def handle(self, **options: Any) -> None:
         end_with_any_thread()
         serve_from(settings.DATABASES["default"], None, timeout=settings.STATEMENT_TIMEOUT_SECONDS, pool_size=0)

@@ -14,6 +14,7 @@ from blocks.synchronizer import Synchronizer
 from events.sqs import QueueUnavailable
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
+from indexer_project.database_checks import WRITE
 from indexer_project.drop_heights import drop_fork
 from indexer_project.metrics import MetricsPortTaken, serve_metrics
 from indexer_project.stopping import stop_on_signals
@@ -29,6 +30,8 @@ class Command(IndexerCommand):
         "queue",
         "metrics",
     )
+
+    privileges, session, waits = WRITE, True, True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--until-tip", action="store_true", help="end when nothing is missing up to the tip")

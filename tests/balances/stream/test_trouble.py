@@ -10,8 +10,8 @@ from balances.stream import following, listening
 from balances.stream import listener as listeners
 from balances.stream import server as serving_at
 from balances.stream.positions import end_of
-from blocks.connecting import connect
 from blocks.store import begin_generation
+from postgres.connections import connect
 from tests.balances.stream.conftest import START
 from tests.balances.stream.expecting import known, places, wanted
 from tests.balances.stream.serving import Server, serving

@@ -1,0 +1,1 @@
+"""Django's PostgreSQL backend with sessions whose settings hold, whatever is between (`postgres.sessions`)."""
