@@ -14,10 +14,12 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from events import outbox, relay
+from events import outbox, publishing, relay
+from events.message_limit import MessageLimit
 from events.models import OutboxMessage
 from events.relay import Relay
 from events.sqs import QueueUnavailable, SqsQueue
+from events.sqs_messages import MAX_BATCH_BYTES
 from tests.events.making import put_messages
 from tests.events.waiting import until
 
@@ -31,6 +33,10 @@ class Sender:
     refuse: set[int] = field(default_factory=set)
     away: int = 0
     batches: list[list[tuple[int, str]]] = field(default_factory=list)
+    limit: MessageLimit = field(default_factory=lambda: MessageLimit(1_048_576))
+
+    def read_limit(self) -> None:
+        """What it takes is known."""
 
     def send(self, messages: Sequence[tuple[int, str]]) -> list[int]:
         if self.away:
@@ -85,7 +91,7 @@ def test_what_the_queue_refused_is_tried_again_and_only_that() -> None:
     ids = everything()
     sender = Sender(refuse={ids[3], ids[7]})
     publish_all(relay_to(sender))
-    assert outbox.unpublished() == 2
+    assert publishing.unpublished() == 2
     sender.refuse, sender.batches = set(), []
     publish_all(relay_to(sender))
     assert sender.sent == [ids[3], ids[7]]
@@ -105,7 +111,7 @@ def test_a_queue_that_is_away_leaves_everything_to_be_published() -> None:
     one = relay_to(sender)
     with pytest.raises(QueueUnavailable):
         one.publish_once()
-    assert outbox.unpublished() == 2
+    assert publishing.unpublished() == 2
     publish_all(one)
     assert sender.sent == everything()
 
@@ -144,7 +150,7 @@ def test_a_batch_never_exceeds_what_sqs_takes_at_once() -> None:
     sender = Sender()
     publish_all(relay_to(sender))
     assert [len(batch) for batch in sender.batches] == [2, 2, 2, 1]
-    assert max(sum(len(body) for _, body in batch) for batch in sender.batches) <= relay.MAX_BATCH_BYTES
+    assert max(sum(len(body) for _, body in batch) for batch in sender.batches) <= MAX_BATCH_BYTES
 
 
 # Running, beside other processes
@@ -187,7 +193,7 @@ def test_two_relays_never_publish_the_same_message() -> None:
         def work() -> None:
             one = relay_to(sender)
             gate.wait(20)
-            while outbox.unpublished():
+            while publishing.unpublished():
                 one.publish_once()
 
         return work
@@ -278,7 +284,7 @@ def test_finishing_publishes_everything_that_is_left_and_then_ends() -> None:
     one.finish()
     one.run()
     assert sender.sent == everything()
-    assert outbox.unpublished() == 0
+    assert publishing.unpublished() == 0
 
 
 @pytest.mark.usefixtures("quick")
@@ -295,7 +301,7 @@ def test_finishing_waits_for_what_the_queue_refuses_at_first() -> None:
     one = relay_to(Reluctant())
     one.finish()
     one.run()
-    assert outbox.unpublished() == 0
+    assert publishing.unpublished() == 0
 
 
 @pytest.mark.usefixtures("quick")
@@ -310,7 +316,7 @@ def test_a_stop_ends_a_relay_at_once_even_while_it_finishes_and_the_queue_is_awa
     one.stop.set()
     thread.join(20)
     assert not thread.is_alive()
-    assert outbox.unpublished() == 1
+    assert publishing.unpublished() == 1
 
 
 @pytest.mark.sqs
@@ -324,6 +330,6 @@ def test_sqs_away_is_waited_out(sqs_queue: SqsQueue, monkeypatch: pytest.MonkeyP
         one = Relay(sqs_queue, 3600, threading.Event())
         one.finish()
         one.run()
-        assert outbox.unpublished() == 0
+        assert publishing.unpublished() == 0
         with sqs_queue.batch(1) as deliveries:
             assert deliveries

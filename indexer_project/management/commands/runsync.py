@@ -1,9 +1,11 @@
 """`manage.py runsync`: the Block Synchronizer, with the doorbell, and the relay when the queue is SQS."""
 
+import logging
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -12,12 +14,18 @@ from django.core.management.base import CommandError, CommandParser
 from blocks.doorbell import Doorbell
 from blocks.progress import ProgressReport
 from blocks.synchronizer import Synchronizer
+from events import publishing
 from events.relay import Relay
 from events.sqs import QueueUnavailable
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
 from indexer_project.metrics import MetricsPortTaken, serve_metrics
 from indexer_project.stopping import stop_on_signals
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS = 3.0
+"""The longest wait for the relay after a stop signal: the server that it speaks to may hang."""
 
 
 class Command(IndexerCommand):
@@ -39,9 +47,8 @@ class Command(IndexerCommand):
         report = ProgressReport(sys.stderr)
         try:
             relay = wiring.relay(stop) if settings.QUEUE == "sqs" else None
-            synchronizer = Synchronizer(
-                wiring.sync_settings(), wiring.record_events, stop, wake=wake, on_progress=report.stored
-            )
+            record = partial(wiring.record_events, limit=relay.queue.limit) if relay else wiring.record_events
+            synchronizer = Synchronizer(wiring.sync_settings(), record, stop, wake=wake, on_progress=report.stored)
         except QueueUnavailable as error:
             raise CommandError(str(error)) from None
         report.watch(synchronizer)
@@ -57,6 +64,8 @@ class Command(IndexerCommand):
         finally:
             doorbell.stop()
             report.close()
+        if relay and not stop.is_set() and (left := publishing.unpublished()):
+            raise CommandError(f"{left} messages are stored and not published: the log says why. Run runsync again.")
 
 
 @contextmanager
@@ -65,7 +74,7 @@ def _running(relay: Relay | None, stop: threading.Event) -> Iterator[None]:
     if relay is None:
         yield
         return
-    thread = threading.Thread(target=relay.run, name="relay")
+    thread = threading.Thread(target=relay.run, name="relay", daemon=True)
     thread.start()
     try:
         yield
@@ -74,4 +83,9 @@ def _running(relay: Relay | None, stop: threading.Event) -> Iterator[None]:
         stop.set()
         raise
     finally:
-        thread.join()
+        while thread.is_alive() and not stop.is_set():
+            thread.join(0.2)
+        thread.join(STOP_SECONDS)
+        if thread.is_alive():
+            # Nothing is lost by it: what it has in hand is published again when its lease is over.
+            logger.warning("Relay left behind: SQS does not answer")
