@@ -21,7 +21,7 @@ from events.relay import Relay
 from events.sqs import QueueUnavailable, SqsQueue
 from events.sqs_messages import MAX_BATCH_BYTES
 from tests.events.making import put_messages
-from tests.events.waiting import until
+from tests.events.waiting import in_thread, until
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
@@ -63,18 +63,6 @@ def publish_all(one: Relay) -> None:
 
 def everything() -> list[int]:
     return list(OutboxMessage.objects.order_by("id").values_list("id", flat=True))
-
-
-def in_thread(work: Callable[[], None]) -> threading.Thread:
-    def run() -> None:
-        try:
-            work()
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
 
 
 def test_everything_is_published_once_in_batches_of_ten() -> None:
