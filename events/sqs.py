@@ -14,7 +14,14 @@ from events.message_limit import MessageLimit, is_too_large
 from events.queues import BATCH, Delivery
 from events.sqs_client import LONG_POLL_SECONDS, SqsConnection, SqsSettings
 from events.sqs_dead_letters import SqsDeadLetters
-from events.sqs_errors import CredentialsRejected, QueueMissing, QueueUnavailable, RequestRefused, short_code
+from events.sqs_errors import (
+    CredentialsRejected,
+    QueueMissing,
+    QueueUnavailable,
+    RequestRefused,
+    is_credentials,
+    short_code,
+)
 from events.sqs_messages import LABEL, MAX_BATCH_BYTES, as_delivery, as_entry, bytes_of, grouped
 from events.sqs_queues import DeadLetterTarget
 from events.sqs_visibility import kept_hidden
@@ -23,7 +30,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
     from mypy_boto3_sqs.type_defs import (
         DeleteMessageBatchRequestEntryTypeDef,
-        MessageTypeDef,
         SendMessageBatchRequestEntryTypeDef,
         SendMessageBatchResultTypeDef,
     )
@@ -99,28 +105,31 @@ class SqsQueue:
         # Receives are counted: what is received while the database is away would end as a dead letter for nothing.
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        messages = self._call("receive from", partial(self._receive, url, min(LONG_POLL_SECONDS, round(wait_seconds))))
-        receipts = {message["MessageId"]: message["ReceiptHandle"] for message in messages}
+        wait = min(LONG_POLL_SECONDS, round(wait_seconds))
+        received = self._call("receive from", partial(self._receive, url, wait))
         self._left.clear()
-        hidden = kept_hidden(self.connection, url, list(receipts.values()), visibility) if messages else nullcontext()
+        hidden = kept_hidden(self.connection, url, list(received.values()), visibility) if received else nullcontext()
         with hidden, transaction.atomic(durable=True):
             gate.pass_through()
-            yield [as_delivery(message) for message in messages]
-        if done := [receipt for message_id, receipt in receipts.items() if message_id not in self._left]:
+            yield list(received)
+        if done := [receipt for delivery, receipt in received.items() if delivery.id not in self._left]:
             self._acknowledge(url, done)
 
-    def _receive(self, url: str, wait_seconds: int, client: "SQSClient") -> "list[MessageTypeDef]":
-        return client.receive_message(
+    def _receive(self, url: str, wait_seconds: int, client: "SQSClient") -> dict[Delivery, str]:
+        """Deliveries with their receipts."""
+        messages = client.receive_message(
             QueueUrl=url,
             MaxNumberOfMessages=BATCH,
             WaitTimeSeconds=wait_seconds,
             VisibilityTimeout=self._settings.visibility_seconds,
             MessageAttributeNames=[LABEL],
         ).get("Messages", [])
+        return {as_delivery(message): message["ReceiptHandle"] for message in messages}
 
     def leave(self, delivery: Delivery) -> None:
         """See `events.queues.Queue`: SQS gives it out again, and after `maxReceiveCount` times to the dead letters."""
-        if self.dead_target() is not None:
+        # Looked up when the batch began: here a transaction is open.
+        if self._dead is not None:
             self._left.add(delivery.id)
 
     def _acknowledge(self, url: str, receipts: Sequence[str]) -> None:
@@ -184,7 +193,14 @@ class SqsQueue:
             for entry in entries:
                 entry["MessageGroupId"] = entry["Id"]
                 entry["MessageDeduplicationId"] = f"{entry['Id']}-{uuid.uuid4().hex}"
-        return self._call("send to", lambda client: client.send_message_batch(QueueUrl=url, Entries=entries))
+
+        def post(client: "SQSClient") -> "SendMessageBatchResultTypeDef":
+            answer = client.send_message_batch(QueueUrl=url, Entries=entries)
+            if any(is_credentials(short_code(failure["Code"])) for failure in answer.get("Failed", [])):
+                self.connection.renew(client)
+            return answer
+
+        return self._call("send to", post)
 
     def _note_refusal(self, entry: "SendMessageBatchRequestEntryTypeDef", code: str, reason: str) -> None:
         """Log why SQS refused a message, once for each reason, and learn from it how much the queue takes."""

@@ -89,7 +89,7 @@ class SqsConnection:
                 trouble = explain(action, error)
                 late = time.monotonic() - began > RETRY_SECONDS
                 if isinstance(trouble, CredentialsRejected):
-                    self._drop(client)
+                    self.renew(client)
                     if not renewed and not late:
                         logger.debug("SQS session made again error=%s", trouble)
                         renewed = True
@@ -105,9 +105,9 @@ class SqsConnection:
             if self._client is not None:
                 self._client.close()
 
-    def _drop(self, refused: "SQSClient | None") -> None:
+    def renew(self, refused: "SQSClient | None") -> None:
+        """Have the next call make a new session, unless another thread has made one since `refused` was used."""
         with self._lock:
-            # Another thread may have made a new one since.
             if refused is not None and self._client is refused:
                 self._client.close()
                 self._client = None

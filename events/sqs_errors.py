@@ -72,6 +72,11 @@ def short_code(code: str) -> str:
     return code.rsplit(".", 1)[-1].removesuffix("Exception")
 
 
+def is_credentials(code: str) -> bool:
+    """Whether a server that answers with `code` objects to the credentials."""
+    return bool(_CREDENTIALS.search(code)) and not _BUSY.search(code)
+
+
 def explain(action: str, error: Exception) -> QueueUnavailable:
     """The error to raise in place of `error`, whatever a call of boto3 raised: `action` is what could not be done."""
     if isinstance(error, QueueUnavailable):
@@ -97,6 +102,6 @@ def _explain_answer(text: str, action: str, error: ClientError) -> QueueUnavaila
         return RequestRefused(text, code, str(details.get("Message", "")))
     if _BUSY.search(code) or status in _BUSY_STATUS:
         return QueueBusy(text)
-    if _CREDENTIALS.search(code) or status in _CREDENTIALS_STATUS:
+    if is_credentials(code) or status in _CREDENTIALS_STATUS:
         return CredentialsRejected(text)
     return QueueUnavailable(text)

@@ -294,6 +294,17 @@ def test_finishing_waits_for_what_the_queue_refuses_at_first() -> None:
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.django_db(transaction=True)
+def test_finishing_gives_up_when_the_queue_takes_nothing_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "FINISH_SECONDS", 0.2)
+    put_messages(1)
+    one = relay_to(Sender(away=10**9))
+    one.finish()
+    one.run()
+    assert publishing.unpublished() == 1
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.django_db(transaction=True)
 def test_a_stop_ends_a_relay_at_once_even_while_it_finishes_and_the_queue_is_away() -> None:
     put_messages(1)
     sender = Sender(away=10**9)

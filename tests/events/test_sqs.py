@@ -130,11 +130,19 @@ def test_the_fullest_message_with_hostile_strings_is_taken(sqs_queue: SqsQueue) 
     assert sqs_queue.send([(0, bodies[0])]) == [0]
 
 
+def test_entries_that_are_refused_for_their_credentials_renew_the_session() -> None:
+    sqs = answering(Answers(refuse=("2",), code="AccessDenied"))
+    refusing = sqs.connection.client()
+    assert sqs.send([(1, "x"), (2, "x")]) == [1]
+    assert sqs.connection.client() is not refusing
+    sqs.close()
+
+
 class Answers:
     """Stands in for boto3's client: takes batches of `most` bytes, refuses the ids in `refuse`."""
 
-    def __init__(self, most: int = 1_000, refuse: tuple[str, ...] = ()) -> None:
-        self.most, self.refuse, self.tries = most, refuse, 0
+    def __init__(self, most: int = 1_000, refuse: tuple[str, ...] = (), code: str = "InternalError") -> None:
+        self.most, self.refuse, self.code, self.tries = most, refuse, code, 0
         self.sent: list[list[str]] = []
 
     def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:
@@ -144,7 +152,7 @@ class Answers:
             raise ClientError({"Error": {"Code": code, "Message": "too long"}}, "SendMessageBatch")
         ids = [entry["Id"] for entry in Entries]
         self.sent.append(ids)
-        failed = [{"Id": one, "Code": "InternalError", "SenderFault": False} for one in ids if one in self.refuse]
+        failed = [{"Id": one, "Code": self.code, "SenderFault": False} for one in ids if one in self.refuse]
         return {"Successful": [{"Id": one} for one in ids if one not in self.refuse], "Failed": failed}
 
     def get_queue_attributes(self, *, QueueUrl: str, AttributeNames: list[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from events import publishing
 from events.models import OutboxMessage
 from events.sqs import SqsQueue, SqsSettings
 from events.sqs_messages import message_bytes
+from indexer_project.management.commands import runsync
 from replay.recording import Recording
 from replay.server import ReplaySource
 from tests.conftest import ROOT, database_url, recorded
@@ -88,9 +90,30 @@ def test_sigterm_ends_both_processes_within_the_grace_period_while_sqs_hangs(
         for each in both:
             each.process.send_signal(signal.SIGTERM)
         for each in both:
-            each.process.wait(10)
+            each.process.wait(30)  # four tries of thirty seconds took two minutes
             assert "Traceback" not in each.text, each.text
     assert publishing.unpublished() > 0
+
+
+def test_a_relay_that_hangs_does_not_keep_the_command_after_a_stop(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(runsync, "STOP_SECONDS", 0.05)
+    stop, hanging = threading.Event(), threading.Event()
+
+    class Hanging:
+        def run(self) -> None:
+            hanging.wait(60)
+
+        def finish(self) -> None:
+            stop.set()  # the signal comes while it publishes what is left
+
+    try:
+        with runsync._running(Hanging(), stop):  # type: ignore[arg-type]  # it has what is called
+            pass
+    finally:
+        hanging.set()
+    assert "Relay left behind" in caplog.text
 
 
 def test_a_chain_goes_through_a_queue_of_the_smallest_size(
@@ -99,11 +122,11 @@ def test_a_chain_goes_through_a_queue_of_the_smallest_size(
     with closing(SqsQueue(sqs_settings)) as queue:
         queue.connection.client().set_queue_attributes(QueueUrl=queue.url(), Attributes={"MaximumMessageSize": "1024"})
         with ReplaySource(test5) as source:
-            runsync = start("runsync", "--until-tip", TX_INDEXER_URLS=source.url)
-            assert runsync.process.wait(60) == 0, runsync.text
-        processevents = start("processevents", "--until-applied")
-        assert processevents.process.wait(60) == 0, processevents.text
+            filling = start("runsync", "--until-tip", TX_INDEXER_URLS=source.url)
+            assert filling.process.wait(60) == 0, filling.text
+        applying = start("processevents", "--until-applied")
+        assert applying.process.wait(60) == 0, applying.text
     rows = list(OutboxMessage.objects.all())
     assert max(message_bytes(row.body, row.id) for row in rows) <= 1_024
     assert all(row.applied_at for row in rows)
-    assert "SQS_MAX_MESSAGE_BYTES=262144 queue_limit=1024" in runsync.text
+    assert "SQS_MAX_MESSAGE_BYTES=262144 queue_limit=1024" in filling.text
