@@ -5,6 +5,7 @@ there keeps its rows from other relays until the lease ends, and nothing else; w
 once.
 """
 
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,12 +38,15 @@ leased AS (
 SELECT id, body, leased_until FROM leased ORDER BY published, id
 """  # noqa: S608  # our own constant
 
-# Rows that others have locked are passed over: a processor that applies one may be frozen too. Should it not commit,
-# the row is published again when the lease is over.
+# Rows that others have locked are passed over: a processor that applies one may be frozen too.
 _PUBLISH = """
 UPDATE outbox SET published_at = now(), publishes = publishes + 1, leased_until = NULL
 FROM (SELECT id FROM outbox WHERE id = ANY(%s) FOR UPDATE SKIP LOCKED) AS free WHERE outbox.id = free.id
+RETURNING outbox.id
 """
+
+# Another relay that looks for rows, and a processor that is about to commit, hold one for milliseconds.
+_PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.0)
 
 _RELEASE = """
 UPDATE outbox SET leased_until = NULL
@@ -101,10 +105,20 @@ def release(held: Lease, ids: Collection[int]) -> None:
 
 
 def mark_published(ids: Sequence[int]) -> None:
-    """Record that the queue has taken these messages, and end their leases."""
-    if ids:
+    """Record that the queue has taken these messages, and end their leases.
+
+    What others keep locked is left out after a moment: if they do not apply it, it is published again when its lease
+    is over.
+    """
+    left = set(ids)
+    for pause in _PAUSES:
+        if not left:
+            return
         with connection.cursor() as cursor:
-            cursor.execute(_PUBLISH, [sorted(ids)])
+            cursor.execute(_PUBLISH, [sorted(left)])
+            left -= {row[0] for row in cursor.fetchall()}
+        if left:
+            time.sleep(pause)
 
 
 def unpublished(skip: Collection[int] = ()) -> int:
