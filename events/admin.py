@@ -16,7 +16,7 @@ from blocks.read_only import ReadOnlyAdmin, at_place, height, pretty_json, unbro
 from events import dead_letters
 from events.grc20 import REASONS
 from events.models import OutboxMessage, RefusedEvent, SetAsideMessage
-from events.sqs_client import QueueUnavailable
+from events.sqs_errors import QueueUnavailable
 
 
 class ReasonFilter(admin.SimpleListFilter):

@@ -5,7 +5,7 @@ and pointed at by position; amounts are decimal strings, exact in every language
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -66,13 +66,16 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_message = msgspec.json.Decoder(Message).decode
 
 
-def decode(body: str, chain_id: str) -> Message:
-    """The message in `body`. Raises `MessageInvalid` with what is wrong: not ours, another version, another chain."""
+def decode(body: str, chain_id: str | None) -> Message:
+    """The message in `body`, of `chain_id` or, with None, of any chain.
+
+    Raises `MessageInvalid` with what is wrong: not ours, another version, another chain.
+    """
     try:
         envelope = _decode_envelope(body)
     except _UNREADABLE as error:
         raise MessageInvalid(f"not a message of this indexer: {error}") from None
-    if envelope.chain_id != chain_id:
+    if chain_id is not None and envelope.chain_id != chain_id:
         raise MessageInvalid(f"a message of chain {envelope.chain_id!r}, and this database holds {chain_id!r}")
     if envelope.version != VERSION:
         reason = f"version {envelope.version}, and this program reads version {VERSION}"
@@ -136,8 +139,15 @@ class Packed:
 _LARGEST_ROW = 6 * (MAX_TOKEN_BYTES + 2 * max(MAX_ADDRESS_BYTES, MAX_NAME_BYTES)) + 256
 
 
+# The numbers of a row: height, two indexes, three positions, an amount, and what stands between them.
+_NUMBERS = 100
+
+
 class Packer:
-    """Fills messages with movements and announcements in chain order, none longer than `max_bytes`."""
+    """Fills messages with movements and announcements in chain order, none longer than `max_bytes`.
+
+    Only a row that is longer by itself makes a message that is longer: of that one alone.
+    """
 
     # Room for version, id, heights and the names of the tables, and for what SQS counts beside the body (the label).
     _HEAD_BYTES = 320
@@ -152,22 +162,29 @@ class Packer:
         self, height: int, tx_index: int, event_index: int,
         token: str, standard: bool, sender: str, recipient: str, amount: int,
     ) -> None:  # fmt: skip
-        self._make_room(height)
+        self._make_room(height, token, standard, (sender, recipient))
         draft = self._draft
         t, s, r = draft.token(token, standard), draft.account(sender), draft.account(recipient)
         draft.add(draft.transfers, f'[{height},{tx_index},{event_index},{t},{s},{r},"{amount}"]')
 
     def add_announcement(
-        self, height: int, tx_index: int, event_index: int, token: str, name: str, symbol: str, decimals: int
-    ) -> None:
-        self._make_room(height)
-        t = self._draft.token(token, True)
+        self, height: int, tx_index: int, event_index: int,
+        token: str, name: str, symbol: str, decimals: int, standard: bool = True,
+    ) -> None:  # fmt: skip
+        self._make_room(height, token, standard, (), (name, symbol))
+        t = self._draft.token(token, standard)
         row = [height, tx_index, event_index, t, name, symbol, decimals]
         self._draft.add(self._draft.announcements, json.dumps(row, separators=(",", ":")))
 
-    def _make_room(self, height: int) -> None:
-        if self._draft.size + _LARGEST_ROW > self._max_bytes:
-            self._close()
+    def _make_room(
+        self, height: int, token: str, standard: bool, addresses: Sequence[str], texts: Sequence[str] = ()
+    ) -> None:
+        draft = self._draft
+        # Measured only where the largest possible row might not fit.
+        if draft.size + _LARGEST_ROW > self._max_bytes:
+            row = _NUMBERS + sum(len(json.dumps(text)) for text in texts)
+            if draft.size + draft.bytes_to_add(token, standard, addresses) + row > self._max_bytes:
+                self._close()
         self._draft.see(height)
 
     def _close(self) -> None:
@@ -201,11 +218,17 @@ class _Draft:
         rows.append(row)
         self.size += len(row) + 1
 
+    def bytes_to_add(self, token: str, standard: bool, addresses: Sequence[str]) -> int:
+        """What the tables grow by for a row of this token and these addresses."""
+        new = [address for address in set(addresses) if address and address not in self.accounts]
+        size = sum(len(json.dumps(address)) + 1 for address in new)
+        return size if token in self.tokens else size + len(_token_row(token, standard)) + 1
+
     def token(self, path: str, standard: bool) -> int:
         position = self.tokens.get(path)
         if position is None:
             position = self.tokens[path] = len(self.tokens)
-            self.add(self.token_rows, json.dumps([path, standard], separators=(",", ":")))
+            self.add(self.token_rows, _token_row(path, standard))
         return position
 
     def account(self, address: str) -> int:
@@ -225,3 +248,7 @@ class _Draft:
             f',"transfers":[{",".join(self.transfers)}],"announcements":[{",".join(self.announcements)}]}}'
         )
         return Packed(self.first_height, self.last_height, len(self.transfers), chain_id, rest)
+
+
+def _token_row(path: str, standard: bool) -> str:
+    return json.dumps([path, standard], separators=(",", ":"))

@@ -22,6 +22,7 @@ class OutboxMessage(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     published_at = models.DateTimeField(null=True)
     publishes = models.IntegerField(db_default=0)
+    leased_until = models.DateTimeField(null=True, help_text="Until then, one relay has it in hand.")
     applied_at = models.DateTimeField(null=True)
     set_aside_at = models.DateTimeField(null=True, help_text="When a processor could not understand it.")
 

@@ -49,11 +49,11 @@ class Standing(Enum):
     """The row of its number waits and says something else: the message is not to be believed."""
 
 
-def add(messages: Iterable[Packed]) -> None:
-    """Append `messages` in the caller's database transaction and ring the bell at its commit."""
+def add(messages: Iterable[Packed]) -> list[int]:
+    """Append `messages` in the caller's database transaction and notify at its commit; returns their ids."""
     packed = list(messages)
     if not packed:
-        return
+        return []
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT nextval(pg_get_serial_sequence('outbox', 'id')) FROM generate_series(1, %s)", [len(packed)]
@@ -65,6 +65,7 @@ def add(messages: Iterable[Packed]) -> None:
                     (outbox_id, message.first_height, message.last_height, message.transfers, message.body(outbox_id))
                 )
         cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+        return ids
 
 
 def claim(most: int) -> list[Row]:
@@ -76,49 +77,6 @@ def claim(most: int) -> list[Row]:
             [most],
         )
         return [Row(*row) for row in cursor.fetchall()]
-
-
-def claim_unpublished(most: int, max_bytes: int, republish_after: float, skip: Sequence[int] = ()) -> list[Row]:
-    """Up to `most` messages of at most `max_bytes` together that the queue has not got, or has kept too long.
-
-    Locked until the caller's transaction ends; ids in `skip` are passed over. A message that was published and is not
-    applied `republish_after` seconds later is claimed again, so that a purged queue costs time, never data; the wait
-    doubles each time, up to 16 times, so that processors that were away for a day do not find a queue full of copies.
-    What was never published comes first, then what was published longest ago: nobody waits for another's repetitions.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH claimed AS (SELECT id, body, {_PUBLISHED} AS published FROM outbox"  # noqa: S608  # our own constant
-            f" WHERE applied_at IS NULL AND set_aside_at IS NULL AND id <> ALL(%s)"
-            f" AND {_PUBLISHED} < now() - make_interval(secs => %s)"
-            f" AND {_PUBLISHED} < now() - make_interval(secs => %s * power(2, least(greatest(publishes - 1, 0), 4)))"
-            f" ORDER BY {_PUBLISHED}, id LIMIT %s FOR UPDATE SKIP LOCKED)"
-            " SELECT id, body FROM (SELECT *, sum(length(body)) OVER (ORDER BY published, id) AS bytes FROM claimed)"
-            " AS sized WHERE bytes <= %s OR bytes = length(body) ORDER BY published, id",
-            [list(skip), republish_after, republish_after, most, max_bytes],
-        )
-        return [Row(*row) for row in cursor.fetchall()]
-
-
-# As the index `outbox_unpublished` has it; never is longest ago.
-_PUBLISHED = "coalesce(published_at, '-infinity')"
-
-
-def mark_published(ids: Sequence[int]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE outbox SET published_at = now(), publishes = publishes + 1 WHERE id = ANY(%s)", [list(ids)]
-        )
-
-
-def unpublished() -> int:
-    """How many pending messages the queue has never got."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM outbox WHERE applied_at IS NULL AND set_aside_at IS NULL AND published_at IS NULL"
-        )
-        count: int = cursor.fetchone()[0]
-        return count
 
 
 def standings(messages: Sequence[tuple[int, str]]) -> list[Standing]:
@@ -183,7 +141,8 @@ def redrive(ids: Sequence[int] | None = None) -> int:
     which = "set_aside_at IS NOT NULL" if ids is None else "id = ANY(%s)"
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE outbox SET set_aside_at = NULL, published_at = NULL WHERE applied_at IS NULL AND {which}",  # noqa: S608  # our own constants
+            "UPDATE outbox SET set_aside_at = NULL, published_at = NULL, leased_until = NULL"  # noqa: S608  # our own constants
+            f" WHERE applied_at IS NULL AND {which}",
             [] if ids is None else [list(ids)],
         )
         redriven: int = cursor.rowcount

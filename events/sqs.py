@@ -2,126 +2,190 @@
 
 import logging
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from django.db import connection, transaction
 
 from events import gate, sqs_queues
+from events.message_limit import MessageLimit, is_too_large
 from events.queues import BATCH, Delivery
-from events.sqs_client import BatchTooLong, QueueMissing, QueueUnavailable, SqsSettings, explained, open_client
+from events.sqs_client import LONG_POLL_SECONDS, SqsConnection, SqsSettings
 from events.sqs_dead_letters import SqsDeadLetters
-from events.sqs_messages import LABEL, as_delivery, as_entry
+from events.sqs_errors import (
+    CredentialsRejected,
+    QueueMissing,
+    QueueUnavailable,
+    RequestRefused,
+    is_credentials,
+    short_code,
+)
+from events.sqs_messages import LABEL, MAX_BATCH_BYTES, as_delivery, as_entry, bytes_of, grouped
 from events.sqs_queues import DeadLetterTarget
 from events.sqs_visibility import kept_hidden
 
 if TYPE_CHECKING:
-    from mypy_boto3_sqs.type_defs import DeleteMessageBatchRequestEntryTypeDef, SendMessageBatchRequestEntryTypeDef
+    from mypy_boto3_sqs.client import SQSClient
+    from mypy_boto3_sqs.type_defs import (
+        DeleteMessageBatchRequestEntryTypeDef,
+        SendMessageBatchRequestEntryTypeDef,
+        SendMessageBatchResultTypeDef,
+    )
 
 __all__ = ["QueueUnavailable", "SqsQueue", "SqsSettings"]
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class SqsQueue:
     """One SQS queue, for sending and for receiving. Made without contacting anything; looked up at first use.
 
     Making it raises `QueueUnavailable` when what is configured cannot be right: no region, an endpoint that is no URL.
+    `limit`: the largest message to write for it.
     """
 
     def __init__(self, settings: SqsSettings) -> None:
         self._settings = settings
-        self._client = open_client(settings.region)
+        self.connection = SqsConnection(settings.region)
+        self.limit = MessageLimit(settings.max_message_bytes)
         self._url = settings.url
         self._dead: DeadLetterTarget | None = None
         self._asked_for_dead = False
         self._left: set[str] = set()
+        self._batch_bytes = MAX_BATCH_BYTES
+        self._refusals: dict[str, str] = {}
 
     def url(self) -> str:
         """The queue's URL, looked up by name once, and created when missing and allowed. Raises `QueueUnavailable`."""
         if not self._url:
-            self._url = sqs_queues.find_or_create(self._client, self._settings)
+            self._url = sqs_queues.find_or_create(self.connection, self._settings)
         return self._url
 
     def dead_target(self) -> DeadLetterTarget | None:
         """Where its dead letters go, by its redrive policy; None, and one warning line, when it has none."""
         if not self._asked_for_dead:
             url = self.url()
-            with self._explained("ask"):
-                self._dead = sqs_queues.dead_target(self._client, url)
+            with self._lookups_forgotten_on_error():
+                self._dead = sqs_queues.dead_target(self.connection, url)
             self._asked_for_dead = True
             if self._dead is None:
                 logger.warning("SQS queue has no redrive policy: what cannot be applied is kept in the database only")
         return self._dead
 
+    def read_limit(self) -> None:
+        """Read from the queue how large a message may be, and take that for `limit`. Raises `QueueUnavailable`.
+
+        Without the right to read attributes, the configured size holds until a message is refused.
+        """
+        url = self.url()
+        try:
+            with self._lookups_forgotten_on_error():
+                text = sqs_queues.attributes_of(self.connection, url, "MaximumMessageSize").get("MaximumMessageSize")
+        except CredentialsRejected as error:
+            logger.debug("SQS queue limit not read error=%s", error)
+            return
+        bytes_taken = int(text) if text and text.isdecimal() else None
+        if self.limit.read(bytes_taken):
+            self._batch_bytes = MAX_BATCH_BYTES
+            if bytes_taken is not None and bytes_taken < self.limit.configured:
+                logger.warning("SQS queue takes less than is configured, the smaller counts %s", self.limit)
+
     @contextmanager
     def batch(self, wait_seconds: float) -> Iterator[Sequence[Delivery]]:
-        """See `events.queues.Queue`. Raises `QueueUnavailable` when SQS does not answer."""
+        """See `events.queues.Queue`. Raises `QueueUnavailable` when SQS does not answer.
+
+        Waits `LONG_POLL_SECONDS` at most, so that a stop is noticed.
+        """
         url, visibility = self.url(), self._settings.visibility_seconds
         self.dead_target()
         # Receives are counted: what is received while the database is away would end as a dead letter for nothing.
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        with self._explained("receive from"):
-            answer = self._client.receive_message(
-                QueueUrl=url,
-                MaxNumberOfMessages=BATCH,
-                WaitTimeSeconds=min(20, round(wait_seconds)),
-                VisibilityTimeout=visibility,
-                MessageAttributeNames=[LABEL],
-            )
-        messages = answer.get("Messages", [])
-        receipts = {message["MessageId"]: message["ReceiptHandle"] for message in messages}
+        wait = min(LONG_POLL_SECONDS, round(wait_seconds))
+        received = self._call("receive from", partial(self._receive, url, wait))
         self._left.clear()
-        hidden = kept_hidden(self._client, url, list(receipts.values()), visibility) if messages else nullcontext()
+        hidden = kept_hidden(self.connection, url, list(received.values()), visibility) if received else nullcontext()
         with hidden, transaction.atomic(durable=True):
             gate.pass_through()
-            yield [as_delivery(message) for message in messages]
-        if done := [receipt for message_id, receipt in receipts.items() if message_id not in self._left]:
-            self._acknowledge(done)
+            yield list(received)
+        if done := [receipt for delivery, receipt in received.items() if delivery.id not in self._left]:
+            self._acknowledge(url, done)
+
+    def _receive(self, url: str, wait_seconds: int, client: "SQSClient") -> dict[Delivery, str]:
+        """Deliveries with their receipts."""
+        messages = client.receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=BATCH,
+            WaitTimeSeconds=wait_seconds,
+            VisibilityTimeout=self._settings.visibility_seconds,
+            MessageAttributeNames=[LABEL],
+        ).get("Messages", [])
+        return {as_delivery(message): message["ReceiptHandle"] for message in messages}
 
     def leave(self, delivery: Delivery) -> None:
         """See `events.queues.Queue`: SQS gives it out again, and after `maxReceiveCount` times to the dead letters."""
-        if self.dead_target() is not None:
+        # Looked up when the batch began: here a transaction is open.
+        if self._dead is not None:
             self._left.add(delivery.id)
 
-    def _acknowledge(self, receipts: Sequence[str]) -> None:
+    def _acknowledge(self, url: str, receipts: Sequence[str]) -> None:
         # The work is committed: a failed acknowledgement only means that the messages come again and change nothing.
         entries: list[DeleteMessageBatchRequestEntryTypeDef] = [
             {"Id": str(number), "ReceiptHandle": receipt} for number, receipt in enumerate(receipts)
         ]
         try:
-            with self._explained("acknowledge to"):
-                failed = self._client.delete_message_batch(QueueUrl=self._url, Entries=entries).get("Failed", [])
+            answer = self._call("acknowledge to", lambda c: c.delete_message_batch(QueueUrl=url, Entries=entries))
         except QueueUnavailable as error:
             logger.warning("SQS acknowledgement failed messages=%d error=%s", len(entries), error)
             return
-        if failed:
+        if failed := answer.get("Failed", []):
             logger.warning("SQS acknowledgement failed messages=%d code=%s", len(failed), failed[0]["Code"])
 
     def send(self, messages: Sequence[tuple[int, str]]) -> list[int]:
         """Send up to `BATCH` (outbox id, body), each labelled with its id; returns the ids that the queue took.
 
-        One request, or more where a server takes less at once than AWS does. Entries that SQS refused are logged and
-        not among the ids, so that only those are sent again. Raises `QueueUnavailable` when SQS does not answer.
+        One request, or more where a server takes less at once than AWS does. What SQS refused is logged and not among
+        the ids, so that only that is sent again. Raises `QueueUnavailable` when SQS does not answer and took nothing.
         """
-        try:
-            return self._send(messages)
-        except BatchTooLong:
-            if len(messages) == 1:
-                raise
-            middle = len(messages) // 2
-            return self.send(messages[:middle]) + self.send(messages[middle:])
-
-    def _send(self, messages: Sequence[tuple[int, str]]) -> list[int]:
-        return self._post([as_entry(str(outbox_id), body, outbox_id) for outbox_id, body in messages])
+        return self._send([as_entry(str(outbox_id), body, outbox_id) for outbox_id, body in messages])
 
     def send_back(self, message: Delivery) -> bool:
         """Send what came from this queue again, as it came; False when it was refused. Raises `QueueUnavailable`."""
-        return bool(self._post([as_entry("0", message.body, message.label)]))
+        return bool(self._send([as_entry("0", message.body, message.label)]))
 
-    def _post(self, entries: "list[SendMessageBatchRequestEntryTypeDef]") -> list[int]:
+    def _send(self, entries: "list[SendMessageBatchRequestEntryTypeDef]") -> list[int]:
+        taken: list[int] = []
+        waiting = list(grouped(entries, self._batch_bytes))
+        while waiting:
+            batch = waiting.pop(0)
+            try:
+                answer = self._post(batch)
+            except RequestRefused as error:
+                if len(batch) == 1:
+                    self._note_refusal(batch[0], error.code, error.reason)
+                    continue
+                # All together are too much, or one of them is refused: then it must not hold up the others.
+                if is_too_large(error.code, error.reason):
+                    self._batch_bytes = max(sum(map(bytes_of, batch)) // 2, *map(bytes_of, batch))
+                waiting[:0] = [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
+            except QueueUnavailable:
+                if not taken:
+                    raise
+                break
+            else:
+                for entry in answer.get("Successful", []):
+                    self._refusals.pop(entry["Id"], None)
+                    taken.append(int(entry["Id"]))
+                by_id = {entry["Id"]: entry for entry in batch}
+                for failure in answer.get("Failed", []):
+                    self._note_refusal(by_id[failure["Id"]], failure["Code"], failure.get("Message", ""))
+        return taken
+
+    def _post(self, entries: "list[SendMessageBatchRequestEntryTypeDef]") -> "SendMessageBatchResultTypeDef":
         url = self.url()
         if sqs_queues.is_fifo(url):
             # A group of its own each, for no message waits for another; and never a duplicate to SQS, which would
@@ -129,42 +193,59 @@ class SqsQueue:
             for entry in entries:
                 entry["MessageGroupId"] = entry["Id"]
                 entry["MessageDeduplicationId"] = f"{entry['Id']}-{uuid.uuid4().hex}"
-        with self._explained("send to"):
-            answer = self._client.send_message_batch(QueueUrl=url, Entries=entries)
-        for failure in answer.get("Failed", []):
+
+        def post(client: "SQSClient") -> "SendMessageBatchResultTypeDef":
+            answer = client.send_message_batch(QueueUrl=url, Entries=entries)
+            if any(is_credentials(short_code(failure["Code"])) for failure in answer.get("Failed", [])):
+                self.connection.renew(client)
+            return answer
+
+        return self._call("send to", post)
+
+    def _note_refusal(self, entry: "SendMessageBatchRequestEntryTypeDef", code: str, reason: str) -> None:
+        """Log why SQS refused a message, once for each reason, and learn from it how much the queue takes."""
+        code, size = short_code(code), bytes_of(entry)
+        if is_too_large(code, reason) and size <= self.limit.bytes:
+            try:
+                self.read_limit()
+            except QueueUnavailable as error:
+                logger.debug("SQS queue limit not read error=%s", error)
+            self.limit.learn(code, reason, size)
+        if self._refusals.get(entry["Id"]) != code:
+            self._refusals[entry["Id"]] = code
             logger.error(
-                "SQS refused a message outbox_id=%s code=%s error=%s",
-                failure["Id"],
-                failure["Code"],
-                failure.get("Message"),
-            )
-        return [int(entry["Id"]) for entry in answer.get("Successful", [])]
+                "SQS refused a message outbox_id=%s bytes=%d code=%s error=%s %s",
+                entry["Id"], size, code, reason, self.limit,
+            )  # fmt: skip
 
     def depth(self) -> int:
         """About how many messages are in the queue, waiting or being worked on. Raises `QueueUnavailable`."""
         url = self.url()
-        with self._explained("ask"):
-            attributes = self._client.get_queue_attributes(
-                QueueUrl=url,
-                AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-            )["Attributes"]
-        return sum(int(value) for value in attributes.values())
+        with self._lookups_forgotten_on_error():
+            numbers = sqs_queues.attributes_of(
+                self.connection, url, "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
+            )
+        return sum(int(number) for number in numbers.values())
 
     def dead_letters(self) -> SqsDeadLetters | None:
         """Its dead-letter queue; None when it has none. Raises `QueueUnavailable`."""
         target = self.dead_target()
-        return None if target is None else SqsDeadLetters(self._client, target)
+        return None if target is None else SqsDeadLetters(self.connection, target)
 
     def close(self) -> None:
         """Give back the connections; the next use opens new ones."""
-        self._client.close()
+        self.connection.close()
+
+    def _call(self, action: str, operation: "Callable[[SQSClient], T]") -> T:
+        with self._lookups_forgotten_on_error():
+            return self.connection.call(f"SQS: cannot {action} {self._url or self._settings.name}", operation)
 
     @contextmanager
-    def _explained(self, doing: str) -> Iterator[None]:
+    def _lookups_forgotten_on_error(self) -> Iterator[None]:
         try:
-            with explained(f"SQS: cannot {doing} {self._url or self._settings.name}"):
-                yield
-        except QueueMissing:
-            # A queue that was deleted may come back under another URL, or is made again at the next use.
+            yield
+        except (QueueMissing, CredentialsRejected):
+            # A queue that was deleted may come back under another URL, or is made again at the next use; and other
+            # credentials may be those of another account.
             self._url, self._asked_for_dead = self._settings.url, False
             raise

@@ -1,37 +1,38 @@
-"""The way to SQS: where the queue is, boto3's client, and its errors in words that name the way out."""
+"""boto3's client for one queue: made again from a new session when its credentials are refused, and bounded in time."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import boto3
+import botocore.session
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-)
+from botocore.exceptions import NoRegionError
+
+from events.sqs_errors import CredentialsRejected, QueueBusy, QueueUnavailable, explain
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
 
-MISSING_CODES = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
-TOO_LONG_CODES = ("AWS.SimpleQueueService.BatchRequestTooLong", "BatchRequestTooLong")
+logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 
-class QueueUnavailable(Exception):
-    """The queue cannot be used now or at all; the message names the queue and the way out."""
+LONG_POLL_SECONDS = 5
+"""The longest that one receive waits at the server: a stop is noticed after it, within the grace period of 10 s."""
 
+# No call outlasts the grace period, even when the server accepts the connection and never answers. Retries are `call`'s
+# own, for boto3's count time-outs too: four of them took two minutes.
+_CONFIG = Config(
+    connect_timeout=5, read_timeout=LONG_POLL_SECONDS + 3, retries={"mode": "standard", "total_max_attempts": 1}
+)
 
-class QueueMissing(QueueUnavailable):
-    """There is no such queue."""
-
-
-class BatchTooLong(QueueUnavailable):
-    """All messages of a batch together are more than this server takes at once."""
+RETRY_SECONDS = 2.0
+"""A call that failed sooner than this after it began is tried again by itself."""
+PAUSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class SqsSettings:
     """Where the queue is. `url` wins over `name`; `create` makes a missing queue; times in seconds, sizes in bytes.
 
     `max_receives`: how often a message is given out before it goes to the dead-letter queue, where this makes one.
+    `max_message_bytes`: the largest message to send, where the queue does not take less.
     """
 
     url: str
@@ -47,35 +49,80 @@ class SqsSettings:
     create: bool
     visibility_seconds: int
     max_receives: int = 5
+    max_message_bytes: int = 1_048_576
 
 
-@contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Raise `QueueUnavailable`, with `what` could not be done and what to set, for whatever boto3 raises inside."""
+class SqsConnection:
+    """The client and the session behind it; may be used by several threads.
+
+    A session reads keys from environment, files, profiles and roles once and keeps them, so keys that were rotated are
+    seen by a new session only. Making it raises `QueueUnavailable` when what is configured cannot be right: no region,
+    no such profile, an endpoint that is no URL.
+    """
+
+    def __init__(self, region: str) -> None:
+        self._region = region
+        self._lock = threading.Lock()
+        self._client: SQSClient | None = _open_client(region)
+
+    def client(self) -> "SQSClient":
+        """The client in use. Raises `QueueUnavailable`."""
+        with self._lock:
+            if self._client is None:
+                self._client = _open_client(self._region)
+            return self._client
+
+    def call(self, action: str, operation: "Callable[[SQSClient], T]") -> T:
+        """What `operation` returns for the client; `action` is what it does, for errors.
+
+        Tried again after an error that a new session or a moment may mend, where that came within `RETRY_SECONDS`.
+        Raises `QueueUnavailable` for whatever goes wrong, also for what boto3 does not document.
+        """
+        began, renewed, attempts = time.monotonic(), False, 0
+        while True:
+            attempts += 1
+            client = None
+            try:
+                client = self.client()
+                return operation(client)
+            except Exception as error:
+                trouble = explain(action, error)
+                late = time.monotonic() - began > RETRY_SECONDS
+                if isinstance(trouble, CredentialsRejected):
+                    self.renew(client)
+                    if not renewed and not late:
+                        logger.debug("SQS session made again error=%s", trouble)
+                        renewed = True
+                        continue
+                elif isinstance(trouble, QueueBusy) and attempts < 3 and not late:
+                    time.sleep(PAUSE_SECONDS * attempts)
+                    continue
+                raise trouble from error
+
+    def close(self) -> None:
+        """Give back the connections; the next use opens new ones, to what the endpoint's name leads to then."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+
+    def renew(self, refused: "SQSClient | None") -> None:
+        """Have the next call make a new session, unless another thread has made one since `refused` was used."""
+        with self._lock:
+            if refused is not None and self._client is refused:
+                self._client.close()
+                self._client = None
+
+
+def _open_client(region: str) -> "SQSClient":
     try:
-        yield
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code in MISSING_CODES:
-            raise QueueMissing(f"{what}: there is no such queue") from error
-        raise (BatchTooLong if code in TOO_LONG_CODES else QueueUnavailable)(f"{what}: {error}") from error
-    except (NoCredentialsError, PartialCredentialsError) as error:
-        hint = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run under a role."
-        raise QueueUnavailable(f"{what}: {error}. {hint}") from error
-    except BotoCoreError as error:
-        raise QueueUnavailable(f"{what}: {error}") from error
-
-
-def open_client(region: str) -> "SQSClient":
-    """A client that has contacted nobody yet. Raises `QueueUnavailable` when what is configured cannot be right."""
-    # A receive may wait 20 seconds for a message, so reads may take that long and some.
-    config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4})
-    try:
-        return boto3.client("sqs", region_name=region or None, config=config)
+        session = botocore.session.get_session()
+        # Roles are assumed through clients that boto3 makes itself: without this, one of them may hang for minutes.
+        session.set_default_client_config(_CONFIG)
+        return boto3.Session(botocore_session=session).client("sqs", region_name=region or None)
     except NoRegionError as error:
         raise QueueUnavailable("SQS has no region: set SQS_REGION, or AWS_DEFAULT_REGION, or AWS_PROFILE.") from error
     except ValueError as error:
         # botocore says so of an endpoint that is no URL.
         raise QueueUnavailable(f"SQS: {error}. See AWS_ENDPOINT_URL_SQS, SQS_REGION.") from error
-    except BotoCoreError as error:
+    except Exception as error:
         raise QueueUnavailable(f"SQS cannot be set up: {error}") from error

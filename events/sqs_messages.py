@@ -1,6 +1,7 @@
 """A message as SQS has it: the body, and beside it, as a message attribute, the outbox row that it was sent for."""
 
 import re
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from events.queues import Delivery
@@ -9,6 +10,10 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef, SendMessageBatchRequestEntryTypeDef
 
 LABEL = "outbox_id"
+_LABEL_TYPE = "Number"
+
+MAX_BATCH_BYTES = 1_048_576
+"""AWS bounds a whole request, not only each message."""
 
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
@@ -17,8 +22,36 @@ def as_entry(entry_id: str, body: str, label: int | None) -> "SendMessageBatchRe
     """One message to send; `entry_id` tells it from others of the same request."""
     made: SendMessageBatchRequestEntryTypeDef = {"Id": entry_id, "MessageBody": body}
     if label is not None:
-        made["MessageAttributes"] = {LABEL: {"DataType": "Number", "StringValue": str(label)}}
+        made["MessageAttributes"] = {LABEL: {"DataType": _LABEL_TYPE, "StringValue": str(label)}}
     return made
+
+
+def message_bytes(body: str, label: int | None) -> int:
+    """The size of a message as SQS measures it: the attributes' names, types and values count too."""
+    return len(body.encode()) + (0 if label is None else len(LABEL) + len(_LABEL_TYPE) + len(str(label)))
+
+
+def bytes_of(entry: "SendMessageBatchRequestEntryTypeDef") -> int:
+    """See `message_bytes`."""
+    attribute = entry.get("MessageAttributes", {}).get(LABEL)
+    return message_bytes(entry["MessageBody"], None if attribute is None else int(attribute.get("StringValue", "0")))
+
+
+def grouped(
+    entries: "Sequence[SendMessageBatchRequestEntryTypeDef]", most_bytes: int
+) -> "Iterator[list[SendMessageBatchRequestEntryTypeDef]]":
+    """`entries` in order, in groups of at most `most_bytes`; one that is larger is a group by itself."""
+    group: list[SendMessageBatchRequestEntryTypeDef] = []
+    total = 0
+    for entry in entries:
+        size = bytes_of(entry)
+        if group and total + size > most_bytes:
+            yield group
+            group, total = [], 0
+        group.append(entry)
+        total += size
+    if group:
+        yield group
 
 
 def as_delivery(message: "MessageTypeDef") -> Delivery:

@@ -6,20 +6,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from events.sqs_client import QueueUnavailable, explained
+from events.sqs_client import SqsConnection
+from events.sqs_errors import QueueUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
-    from mypy_boto3_sqs.type_defs import ChangeMessageVisibilityBatchRequestEntryTypeDef
+    from mypy_boto3_sqs.type_defs import (
+        BatchResultErrorEntryTypeDef,
+        ChangeMessageVisibilityBatchRequestEntryTypeDef,
+    )
 
 logger = logging.getLogger(__name__)
 
 PART = 0.4
 """Of the visibility, which then begins anew: two tries in a row may fail before a message is seen by others."""
+END_SECONDS = 2.0
+"""The longest wait at the end for an extension that is under way: it hurts nobody, and the server may hang."""
 
 
 @contextmanager
-def kept_hidden(client: "SQSClient", url: str, receipts: Sequence[str], seconds: int) -> Iterator[None]:
+def kept_hidden(connection: SqsConnection, url: str, receipts: Sequence[str], seconds: int) -> Iterator[None]:
     """Hide the messages of `receipts` for another `seconds`, again and again, until the block ends.
 
     A process that dies renews nothing, so its messages are seen again when the visibility that they have ends. What
@@ -29,7 +35,7 @@ def kept_hidden(client: "SQSClient", url: str, receipts: Sequence[str], seconds:
 
     def renew() -> None:
         while not over.wait(seconds * PART):
-            _renew(client, url, receipts, seconds)
+            _renew(connection, url, receipts, seconds)
 
     thread = threading.Thread(target=renew, name="visibility", daemon=True)
     thread.start()
@@ -37,17 +43,20 @@ def kept_hidden(client: "SQSClient", url: str, receipts: Sequence[str], seconds:
         yield
     finally:
         over.set()
-        thread.join()
+        thread.join(END_SECONDS)
 
 
-def _renew(client: "SQSClient", url: str, receipts: Sequence[str], seconds: int) -> None:
+def _renew(connection: SqsConnection, url: str, receipts: Sequence[str], seconds: int) -> None:
     entries: list[ChangeMessageVisibilityBatchRequestEntryTypeDef] = [
         {"Id": str(number), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
         for number, receipt in enumerate(receipts)
     ]
+
+    def extend(client: "SQSClient") -> "list[BatchResultErrorEntryTypeDef]":
+        return client.change_message_visibility_batch(QueueUrl=url, Entries=entries).get("Failed", [])
+
     try:
-        with explained(f"SQS: cannot keep messages of {url} hidden"):
-            failed = client.change_message_visibility_batch(QueueUrl=url, Entries=entries).get("Failed", [])
+        failed = connection.call(f"SQS: cannot keep messages of {url} hidden", extend)
     except QueueUnavailable as error:
         logger.warning("SQS visibility not extended messages=%d error=%s", len(entries), error)
         return

@@ -113,10 +113,25 @@ def _wait_until_running(process: "subprocess.Popen[bytes]", port: int, log_path:
         with suppress(OSError, urllib.error.URLError):
             url = f"http://127.0.0.1:{port}/_localstack/health"
             with direct.open(url, timeout=2) as answer:
-                if b'"sqs": "running"' in answer.read():
-                    return
+                running = b'"sqs": "running"' in answer.read()
+            if running:
+                _ask_once(port)
+                return
         time.sleep(0.1)
     raise LocalStackFailed(f"LocalStack's SQS does not answer after {START_SECONDS:.0f} s: see {log_path}.")
+
+
+def _ask_once(port: int) -> None:
+    """The first request loads the rest of it, which may take longer than a client waits."""
+    headers = {
+        "Authorization": "AWS4-HMAC-SHA256 Credential=test/20200101/us-east-1/sqs/aws4_request",
+        "Content-Type": "application/x-amz-json-1.0",
+        "X-Amz-Target": "AmazonSQS.ListQueues",
+    }
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/", b"{}", headers)
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with suppress(OSError, urllib.error.URLError):
+        direct.open(request, timeout=START_SECONDS).close()
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

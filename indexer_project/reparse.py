@@ -121,7 +121,7 @@ def patiently(work: Callable[[], T], patience: float) -> T:
         except OperationalError as error:
             if not isinstance(error.__cause__, (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)):
                 raise
-            trouble = "other transactions hold what it needs: a processor with a long batch, or a relay waiting for SQS"
+            trouble = "other transactions hold what it needs: a processor with a long batch"
         if time.monotonic() >= deadline:
             raise ReparseImpossible(f"Gave up after {patience:.0f} s: {trouble}. What was reported is done.")
         logger.info("Reparse waits reason=%s", trouble)

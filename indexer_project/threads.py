@@ -23,12 +23,17 @@ def end_with_any_thread() -> None:
 
 @contextmanager
 def beside(
-    run: Callable[[], object], name: str, *, stop: threading.Event, finish: Callable[[], object] | None = None
+    run: Callable[[], object],
+    name: str,
+    *,
+    stop: threading.Event,
+    finish: Callable[[], object] | None = None,
+    patience: float = GRACE_SECONDS,
 ) -> Iterator[None]:
-    """Have `run` done in a thread beside the block until `stop` is set; the process ends should it return before.
+    """Run `run` in a thread beside the block until `stop` is set; the process ends should it return before.
 
-    After an ordinary end of the block it is told to `finish`, or to stop, and waited for; where the block has failed,
-    for the grace period at most.
+    After an ordinary end of the block it is told to `finish`, or to stop. Once `stop` is set, or the block has failed,
+    it is waited for `patience` seconds at most: the server that it speaks to may hang.
     """
     ending = threading.Event()
 
@@ -43,11 +48,16 @@ def beside(
         yield
     except BaseException:
         stop.set()
-        thread.join(GRACE_SECONDS)
+        thread.join(patience)
         raise
     ending.set()
     (finish or stop.set)()
-    thread.join()
+    while thread.is_alive() and not stop.is_set():
+        thread.join(0.2)
+    thread.join(patience)
+    if thread.is_alive():
+        # Nothing is lost by it: nothing counts before it is committed, and what is published twice counts once.
+        logger.warning("Thread left behind, what it speaks to does not answer thread=%s", name)
 
 
 def _end_process(failed: threading.ExceptHookArgs) -> None:

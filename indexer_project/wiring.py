@@ -9,6 +9,7 @@ from django.conf import settings
 from blocks.addresses import parse_endpoints
 from blocks.answers import TransactionAnswer
 from blocks.synchronizer import SyncSettings
+from events.message_limit import MessageLimit
 from events.postgres_queue import PostgresQueue
 from events.profiles import Profile, profile_for
 from events.queues import Queue
@@ -36,9 +37,13 @@ def profile(chain_id: str) -> Profile:
     return profile_for(chain_id, libraries=settings.GRC20_LIBRARY_PATHS, unsigned=settings.GRC20_UNSIGNED_AMOUNTS)
 
 
-def record_events(chain_id: str, transactions: Sequence[TransactionAnswer]) -> None:
-    """What the synchronizer calls for the transactions it stores: their token events go to the outbox."""
-    Recorder(chain_id, profile(chain_id), settings.SQS_MAX_MESSAGE_BYTES).record(transactions)
+def record_events(chain_id: str, transactions: Sequence[TransactionAnswer], limit: MessageLimit | None = None) -> None:
+    """What the synchronizer calls for the transactions it stores: their token events go to the outbox.
+
+    `limit`: what a relay of the same process knows of the queue; None: the configured size.
+    """
+    max_message_bytes = settings.SQS_MAX_MESSAGE_BYTES if limit is None else limit.bytes
+    Recorder(chain_id, profile(chain_id), max_message_bytes).record(transactions)
 
 
 def sqs_queue() -> SqsQueue:
@@ -50,6 +55,7 @@ def sqs_queue() -> SqsQueue:
             create=settings.SQS_CREATE_QUEUE,
             visibility_seconds=settings.SQS_VISIBILITY_SECONDS,
             max_receives=settings.SQS_MAX_RECEIVES,
+            max_message_bytes=settings.SQS_MAX_MESSAGE_BYTES,
         )
     )
 

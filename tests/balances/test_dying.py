@@ -60,7 +60,7 @@ def publish(queue: SqsQueue) -> None:
 
 
 def messages_in(queue: SqsQueue) -> int:
-    answer = queue._client.get_queue_attributes(
+    answer = queue.connection.client().get_queue_attributes(
         QueueUrl=queue.url(), AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     )
     return sum(int(number) for number in answer["Attributes"].values())

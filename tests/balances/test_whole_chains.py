@@ -139,7 +139,7 @@ def test_purging_the_queue_loses_nothing(relay: Relay, sqs_queue: SqsQueue) -> N
     publish_all(relay)
     one = Processor(sqs_queue, lambda: CHAIN, threading.Event())
     one.process_batch(1)
-    sqs_queue._client.purge_queue(QueueUrl=sqs_queue.url())
+    sqs_queue.connection.client().purge_queue(QueueUrl=sqs_queue.url())
     assert outbox.depth().pending > 0
     publish_all(relay)
     assert one.process_batch(0) == 0, "it is not yet time to publish again"

@@ -60,7 +60,7 @@ class BackEnd:
             return outbox.depth().set_aside
         target = self.sqs.dead_target()
         assert target
-        attributes = self.sqs._client.get_queue_attributes(
+        attributes = self.sqs.connection.client().get_queue_attributes(
             QueueUrl=target.url,
             AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
         )["Attributes"]
@@ -295,7 +295,9 @@ def test_the_queue_is_made_with_a_dead_letter_queue_that_keeps_for_long(short: S
         assert dead
         assert dead.url.endswith(f"/{short.name}-dead")
         assert dead.receives == RECEIVES
-        kept = sqs._client.get_queue_attributes(QueueUrl=dead.url, AttributeNames=["MessageRetentionPeriod"])
+        kept = sqs.connection.client().get_queue_attributes(
+            QueueUrl=dead.url, AttributeNames=["MessageRetentionPeriod"]
+        )
         assert kept["Attributes"]["MessageRetentionPeriod"] == "1209600"
 
 
@@ -304,7 +306,7 @@ def test_a_queue_without_a_redrive_policy_is_used_as_it_is_with_one_warning(
     short: SqsSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     with closing(SqsQueue(short)) as sqs:
-        sqs._client.create_queue(QueueName=short.name)
+        sqs.connection.client().create_queue(QueueName=short.name)
         back_end = BackEnd(sqs, sqs)
         sqs.send([(1, "garbage")])
         with caplog.at_level(logging.WARNING, "events.sqs"):

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from events import outbox
+from events import outbox, publishing
 from events.models import OutboxMessage, SetAsideMessage
 from events.outbox import Standing
 from tests.events.making import put_messages
@@ -18,6 +18,10 @@ def put(count: int) -> list[OutboxMessage]:
     before = set(OutboxMessage.objects.values_list("id", flat=True))
     put_messages(count)
     return [row for row in OutboxMessage.objects.order_by("id") if row.id not in before]
+
+
+def leased(max_bytes: int, republish_after: float) -> list[int]:
+    return [row.id for row in publishing.lease(10, max_bytes, republish_after, 60).rows]
 
 
 def lowest_pending() -> int | None:
@@ -64,11 +68,11 @@ def test_what_is_applied_is_never_set_aside() -> None:
 
 def test_redrive_gives_what_was_set_aside_to_the_processors_again() -> None:
     rows = put(3)
-    outbox.mark_published([row.id for row in rows])
+    publishing.mark_published([row.id for row in rows])
     outbox.set_aside("q", rows[1].id, "", "why")
     assert outbox.redrive() == 1
     assert outbox.depth() == outbox.Depth(pending=3, set_aside=0)
-    assert [row.id for row in outbox.claim_unpublished(10, 10**6, 3600)] == [rows[1].id]
+    assert leased(10**6, 3600) == [rows[1].id]
 
 
 def test_marking_applied_twice_keeps_the_first_time() -> None:
@@ -104,21 +108,21 @@ def test_one_number_claimed_twice_is_answered_for_each() -> None:
     assert outbox.standings([(row.id, "☃"), (row.id, row.body)]) == [Standing.DIFFERENT, Standing.PENDING]
 
 
-def test_claims_keep_a_batch_under_its_bytes_but_always_give_one() -> None:
+def test_leases_keep_a_batch_under_its_bytes_but_always_give_one() -> None:
     rows = put(4)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE outbox SET body = repeat('x', 400)")
-    assert [row.id for row in outbox.claim_unpublished(10, 1_000, 3600)] == [rows[0].id, rows[1].id]
-    assert [row.id for row in outbox.claim_unpublished(10, 100, 3600)] == [rows[0].id]
+    assert leased(1_000, 3600) == [rows[0].id, rows[1].id]
+    assert leased(100, 3600) == [rows[2].id]
 
 
 @pytest.mark.parametrize(("publishes", "seconds", "again"), [
     (1, 9, False), (1, 11, True), (2, 11, False), (2, 21, True), (5, 159, False), (5, 161, True), (50, 161, True),
 ])  # fmt: skip
-def test_what_was_published_and_not_applied_is_claimed_again_after_a_wait_that_doubles(
+def test_what_was_published_and_not_applied_is_leased_again_after_a_wait_that_doubles(
     publishes: int, seconds: int, again: bool
 ) -> None:
     put(1)
     OutboxMessage.objects.update(published_at=timezone.now() - timedelta(seconds=seconds), publishes=publishes)
-    assert bool(outbox.claim_unpublished(10, 10**6, 10)) == again
-    assert outbox.unpublished() == 0
+    assert bool(leased(10**6, 10)) == again
+    assert publishing.unpublished() == 0

@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import pytest
-from django.db import connection
 
 from events import outbox
 from events.message import decode
@@ -19,7 +17,7 @@ from events.queues import BATCH, Delivery, Queue
 from events.relay import Relay
 from events.sqs import SqsQueue, SqsSettings
 from tests.events.making import CHAIN, put_messages
-from tests.events.waiting import until
+from tests.events.waiting import in_thread, until
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]
 
@@ -87,18 +85,6 @@ def take_batches(queue: Queue, count: int, wait_seconds: float = 1) -> list[list
 
     until(enough, f"{count} messages")
     return batches
-
-
-def in_thread(work: Callable[[], Any]) -> threading.Thread:
-    def run() -> None:
-        try:
-            work()
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
 
 
 def test_a_batch_holds_ten_messages_at_most_and_all_arrive_once(back_end: BackEnd, queue: Queue) -> None:

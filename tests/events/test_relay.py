@@ -14,12 +14,14 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from events import outbox, relay
+from events import outbox, publishing, relay
+from events.message_limit import MessageLimit
 from events.models import OutboxMessage
 from events.relay import Relay
 from events.sqs import QueueUnavailable, SqsQueue
+from events.sqs_messages import MAX_BATCH_BYTES
 from tests.events.making import put_messages
-from tests.events.waiting import until
+from tests.events.waiting import in_thread, until
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
@@ -31,6 +33,10 @@ class Sender:
     refuse: set[int] = field(default_factory=set)
     away: int = 0
     batches: list[list[tuple[int, str]]] = field(default_factory=list)
+    limit: MessageLimit = field(default_factory=lambda: MessageLimit(1_048_576))
+
+    def read_limit(self) -> None:
+        """What it takes is known."""
 
     def send(self, messages: Sequence[tuple[int, str]]) -> list[int]:
         if self.away:
@@ -59,18 +65,6 @@ def everything() -> list[int]:
     return list(OutboxMessage.objects.order_by("id").values_list("id", flat=True))
 
 
-def in_thread(work: Callable[[], None]) -> threading.Thread:
-    def run() -> None:
-        try:
-            work()
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
-
-
 def test_everything_is_published_once_in_batches_of_ten() -> None:
     put_messages(23)
     sender = Sender()
@@ -85,7 +79,7 @@ def test_what_the_queue_refused_is_tried_again_and_only_that() -> None:
     ids = everything()
     sender = Sender(refuse={ids[3], ids[7]})
     publish_all(relay_to(sender))
-    assert outbox.unpublished() == 2
+    assert publishing.unpublished() == 2
     sender.refuse, sender.batches = set(), []
     publish_all(relay_to(sender))
     assert sender.sent == [ids[3], ids[7]]
@@ -105,7 +99,7 @@ def test_a_queue_that_is_away_leaves_everything_to_be_published() -> None:
     one = relay_to(sender)
     with pytest.raises(QueueUnavailable):
         one.publish_once()
-    assert outbox.unpublished() == 2
+    assert publishing.unpublished() == 2
     publish_all(one)
     assert sender.sent == everything()
 
@@ -144,7 +138,7 @@ def test_a_batch_never_exceeds_what_sqs_takes_at_once() -> None:
     sender = Sender()
     publish_all(relay_to(sender))
     assert [len(batch) for batch in sender.batches] == [2, 2, 2, 1]
-    assert max(sum(len(body) for _, body in batch) for batch in sender.batches) <= relay.MAX_BATCH_BYTES
+    assert max(sum(len(body) for _, body in batch) for batch in sender.batches) <= MAX_BATCH_BYTES
 
 
 # Running, beside other processes
@@ -187,7 +181,7 @@ def test_two_relays_never_publish_the_same_message() -> None:
         def work() -> None:
             one = relay_to(sender)
             gate.wait(20)
-            while outbox.unpublished():
+            while publishing.unpublished():
                 one.publish_once()
 
         return work
@@ -278,7 +272,7 @@ def test_finishing_publishes_everything_that_is_left_and_then_ends() -> None:
     one.finish()
     one.run()
     assert sender.sent == everything()
-    assert outbox.unpublished() == 0
+    assert publishing.unpublished() == 0
 
 
 @pytest.mark.usefixtures("quick")
@@ -295,7 +289,18 @@ def test_finishing_waits_for_what_the_queue_refuses_at_first() -> None:
     one = relay_to(Reluctant())
     one.finish()
     one.run()
-    assert outbox.unpublished() == 0
+    assert publishing.unpublished() == 0
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.django_db(transaction=True)
+def test_finishing_gives_up_when_the_queue_takes_nothing_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "FINISH_SECONDS", 0.2)
+    put_messages(1)
+    one = relay_to(Sender(away=10**9))
+    one.finish()
+    one.run()
+    assert publishing.unpublished() == 1
 
 
 @pytest.mark.usefixtures("quick")
@@ -310,7 +315,7 @@ def test_a_stop_ends_a_relay_at_once_even_while_it_finishes_and_the_queue_is_awa
     one.stop.set()
     thread.join(20)
     assert not thread.is_alive()
-    assert outbox.unpublished() == 1
+    assert publishing.unpublished() == 1
 
 
 @pytest.mark.sqs
@@ -324,6 +329,6 @@ def test_sqs_away_is_waited_out(sqs_queue: SqsQueue, monkeypatch: pytest.MonkeyP
         one = Relay(sqs_queue, 3600, threading.Event())
         one.finish()
         one.run()
-        assert outbox.unpublished() == 0
+        assert publishing.unpublished() == 0
         with sqs_queue.batch(1) as deliveries:
             assert deliveries

@@ -10,6 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from events import sqs_client
 from events.sqs import QueueUnavailable, SqsQueue, SqsSettings
 from indexer_project.localstack import free_port
 from tests.events.making import Row, packed
@@ -34,8 +35,8 @@ def no_aws(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """boto3 tries four times; its pauses between are not what is tested."""
-    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)
+    """The pauses between tries are not what is tested."""
+    monkeypatch.setattr(sqs_client, "PAUSE_SECONDS", 0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +94,7 @@ def test_a_missing_queue_is_said_by_name_with_the_ways_out(sqs_settings: SqsSett
 @pytest.mark.sqs
 def test_a_queue_is_made_with_the_visibility_that_is_set(sqs_settings: SqsSettings) -> None:
     with queue(sqs_settings) as sqs:
-        answer = sqs._client.get_queue_attributes(QueueUrl=sqs.url(), AttributeNames=["VisibilityTimeout"])
+        answer = sqs.connection.client().get_queue_attributes(QueueUrl=sqs.url(), AttributeNames=["VisibilityTimeout"])
     assert answer["Attributes"] == {"VisibilityTimeout": "60"}
 
 
@@ -106,7 +107,7 @@ def test_a_queue_given_by_url_is_used_as_it_is(sqs_settings: SqsSettings) -> Non
 @pytest.mark.sqs
 def test_a_queue_that_is_deleted_while_running_is_said_and_made_again(sqs_queue: SqsQueue) -> None:
     assert sqs_queue.send([(1, "x")]) == [1]
-    sqs_queue._client.delete_queue(QueueUrl=sqs_queue.url())
+    sqs_queue.connection.client().delete_queue(QueueUrl=sqs_queue.url())
     with pytest.raises(QueueUnavailable, match="no such queue"):
         sqs_queue.send([(2, "x")])
     assert sqs_queue.send([(2, "x")]) == [2]
@@ -115,7 +116,7 @@ def test_a_queue_that_is_deleted_while_running_is_said_and_made_again(sqs_queue:
 @pytest.mark.sqs
 def test_a_queue_given_by_url_that_is_deleted_stays_missing(sqs_settings: SqsSettings) -> None:
     with queue(sqs_settings) as made, queue(replace(sqs_settings, url=made.url())) as given:
-        made._client.delete_queue(QueueUrl=made.url())
+        made.connection.client().delete_queue(QueueUrl=made.url())
         for _ in range(2):
             with pytest.raises(QueueUnavailable, match="no such queue"), given.batch(0):
                 pass
@@ -129,20 +130,33 @@ def test_the_fullest_message_with_hostile_strings_is_taken(sqs_queue: SqsQueue) 
     assert sqs_queue.send([(0, bodies[0])]) == [0]
 
 
+def test_entries_that_are_refused_for_their_credentials_renew_the_session() -> None:
+    sqs = answering(Answers(refuse=("2",), code="AccessDenied"))
+    refusing = sqs.connection.client()
+    assert sqs.send([(1, "x"), (2, "x")]) == [1]
+    assert sqs.connection.client() is not refusing
+    sqs.close()
+
+
 class Answers:
     """Stands in for boto3's client: takes batches of `most` bytes, refuses the ids in `refuse`."""
 
-    def __init__(self, most: int = 1_000, refuse: tuple[str, ...] = ()) -> None:
-        self.most, self.refuse, self.sent = most, refuse, []  # type: ignore[var-annotated]  # lists of ids
+    def __init__(self, most: int = 1_000, refuse: tuple[str, ...] = (), code: str = "InternalError") -> None:
+        self.most, self.refuse, self.code, self.tries = most, refuse, code, 0
+        self.sent: list[list[str]] = []
 
     def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:
+        self.tries += 1
         if sum(len(entry["MessageBody"]) for entry in Entries) > self.most:
             code = "AWS.SimpleQueueService.BatchRequestTooLong"
             raise ClientError({"Error": {"Code": code, "Message": "too long"}}, "SendMessageBatch")
         ids = [entry["Id"] for entry in Entries]
         self.sent.append(ids)
-        failed = [{"Id": one, "Code": "InternalError", "SenderFault": False} for one in ids if one in self.refuse]
+        failed = [{"Id": one, "Code": self.code, "SenderFault": False} for one in ids if one in self.refuse]
         return {"Successful": [{"Id": one} for one in ids if one not in self.refuse], "Failed": failed}
+
+    def get_queue_attributes(self, *, QueueUrl: str, AttributeNames: list[str]) -> dict[str, Any]:
+        return {}
 
     def close(self) -> None:
         pass
@@ -151,7 +165,7 @@ class Answers:
 def answering(answers: Answers) -> SqsQueue:
     sqs = SqsQueue(replace(NOWHERE, url="http://queue"))
     sqs.close()
-    sqs._client = answers  # type: ignore[assignment]  # it has what `send` calls
+    sqs.connection._client = answers  # type: ignore[assignment]  # it has what `send` calls
     return sqs
 
 
@@ -161,9 +175,26 @@ def test_a_batch_too_long_for_the_server_is_sent_in_parts() -> None:
     assert max(map(len, answers.sent)) <= 3
 
 
-def test_a_message_too_long_for_the_server_is_said() -> None:
-    with pytest.raises(QueueUnavailable, match="too long"):
-        answering(Answers(most=10)).send([(1, "x" * 300)])
+def test_a_message_that_is_too_long_for_the_server_is_refused_once_in_the_log_and_holds_up_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answers = Answers(most=1_000)
+    sqs = answering(answers)
+    with caplog.at_level(logging.ERROR):
+        for _ in range(2):
+            assert sqs.send([(1, "x" * 3_000), (2, "x"), (3, "x")]) == [2, 3]
+    assert caplog.text.count("SQS refused a message outbox_id=1 bytes=3016 code=BatchRequestTooLong") == 1
+    assert "SQS_MAX_MESSAGE_BYTES=1048576 queue_limit=unknown accepted_so_far=1508" in caplog.text
+
+
+def test_a_batch_that_was_too_long_once_is_sent_in_parts_at_once_the_next_time() -> None:
+    answers = Answers(most=1_000)
+    sqs = answering(answers)
+    messages = [(n, "x" * 300) for n in range(10)]
+    sqs.send(messages)
+    tries, sent = answers.tries, len(answers.sent)
+    assert sqs.send(messages) == list(range(10))
+    assert answers.tries - tries == len(answers.sent) - sent, "none was refused"
 
 
 def test_entries_that_the_server_refuses_are_not_among_those_it_took(caplog: pytest.LogCaptureFixture) -> None:

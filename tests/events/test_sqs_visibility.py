@@ -14,10 +14,11 @@ from botocore.exceptions import ClientError
 from balances import processor as processor_module
 from balances.apply import apply
 from balances.processor import Processor
-from events import sqs_visibility
+from events import sqs_client, sqs_visibility
 from events.models import OutboxMessage
 from events.relay import Relay
 from events.sqs import SqsQueue, SqsSettings
+from events.sqs_client import SqsConnection
 from tests.balances.ledger import expect_conserved, of
 from tests.events.making import CHAIN, put_messages
 from tests.events.waiting import until
@@ -54,7 +55,9 @@ def test_a_batch_that_takes_longer_than_the_visibility_is_given_to_nobody_else(
         with closing(SqsQueue(short)) as other:
             deadline = time.monotonic() + 2.5 * VISIBILITY
             while time.monotonic() < deadline:
-                found = other._client.receive_message(QueueUrl=other.url(), WaitTimeSeconds=0, VisibilityTimeout=0)
+                found = other.connection.client().receive_message(
+                    QueueUrl=other.url(), WaitTimeSeconds=0, VisibilityTimeout=0
+                )
                 seen_by_another.append(len(found.get("Messages", [])))
                 time.sleep(0.1)
         return apply(messages, **how)
@@ -90,14 +93,17 @@ def test_a_renewal_that_fails_is_said_and_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(sqs_visibility, "PART", 0.01)
+    monkeypatch.setattr(sqs_client, "PAUSE_SECONDS", 0.0)
     error = ClientError({"Error": {"Code": "InternalError", "Message": "oh"}}, "ChangeMessageVisibilityBatch")
-    client = Client(error, {"Failed": [{"Id": "0", "Code": "ReceiptHandleIsInvalid"}]})
+    client = Client(*[error] * 3, {"Failed": [{"Id": "0", "Code": "ReceiptHandleIsInvalid"}]})
+    connection = SqsConnection("us-east-1")
+    connection._client = client  # type: ignore[assignment]  # it has what is called
     with (
         caplog.at_level(logging.WARNING),
         suppress(SystemExit),
-        sqs_visibility.kept_hidden(client, "http://queue", ["r1", "r2"], 1),  # type: ignore[arg-type]  # it has what is called
+        sqs_visibility.kept_hidden(connection, "http://queue", ["r1", "r2"], 1),
     ):
-        until(lambda: len(client.calls) >= 3, "three renewals")
+        until(lambda: len(client.calls) >= 5, "three renewals")
         raise SystemExit
     calls = len(client.calls)
     time.sleep(0.05)

@@ -3,6 +3,7 @@
 import sys
 import threading
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from django.core.management.base import CommandError, CommandParser
 from blocks.doorbell import Doorbell
 from blocks.progress import ProgressReport
 from blocks.synchronizer import Synchronizer
+from events import publishing
 from events.sqs import QueueUnavailable
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
@@ -19,6 +21,9 @@ from indexer_project.drop_heights import drop_fork
 from indexer_project.metrics import MetricsPortTaken, serve_metrics
 from indexer_project.stopping import stop_on_signals
 from indexer_project.threads import beside, end_with_any_thread
+
+STOP_SECONDS = 3.0
+"""The longest wait for the relay after a stop signal: the server that it speaks to may hang."""
 
 
 class Command(IndexerCommand):
@@ -46,13 +51,9 @@ class Command(IndexerCommand):
         report = ProgressReport(sys.stderr)
         try:
             relay = wiring.relay(stop) if settings.QUEUE == "sqs" else None
+            record = partial(wiring.record_events, limit=relay.queue.limit) if relay else wiring.record_events
             synchronizer = Synchronizer(
-                wiring.sync_settings(),
-                wiring.record_events,
-                stop,
-                wake=wake,
-                on_progress=report.stored,
-                drop=drop_fork,
+                wiring.sync_settings(), record, stop, wake=wake, on_progress=report.stored, drop=drop_fork
             )
         except QueueUnavailable as error:
             raise CommandError(str(error)) from None
@@ -65,8 +66,14 @@ class Command(IndexerCommand):
         doorbell.start()
         try:
             # After an ordinary end the relay publishes what is left.
-            with beside(relay.run, "relay", stop=stop, finish=relay.finish) if relay else nullcontext():
+            with (
+                beside(relay.run, "relay", stop=stop, finish=relay.finish, patience=STOP_SECONDS)
+                if relay
+                else nullcontext()
+            ):
                 synchronizer.run(until_tip=until_tip)
         finally:
             doorbell.stop()
             report.close()
+        if relay and not stop.is_set() and (left := publishing.unpublished()):
+            raise CommandError(f"{left} messages are stored and not published: the log says why. Run runsync again.")
