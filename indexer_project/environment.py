@@ -39,7 +39,7 @@ class _Literal(environ.Env):  # type: ignore[misc]  # django-environ ships no ty
     def get_value(
         self, var: str, cast: Any = None, default: Any = environ.Env.NOTSET, parse_default: bool = False
     ) -> Any:
-        return str(self.ENVIRON.get(var, default))
+        return str(os.environ.get(var, default))
 
 
 _literal = _Literal()

@@ -295,7 +295,7 @@ def test_a_queue_or_database_that_is_away_is_waited_for_and_said_once(
     error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(processor_module, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr("postgres.connections.renew", lambda: None)  # the test's own connection
+    monkeypatch.setattr("balances.processor.renew", lambda: None)  # the test's own connection
     put(mint(1))
     queue = PostgresQueue()
     one = processor(queue)

@@ -63,7 +63,7 @@ def test_finish_does_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_database_that_is_away_is_waited_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("postgres.connections.renew", lambda: None)  # the test's own connection
+    monkeypatch.setattr("balances.walker.renew", lambda: None)  # the test's own connection
     away = [True, True, False]
 
     def step(most: int | None) -> bool:

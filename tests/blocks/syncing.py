@@ -40,9 +40,18 @@ class Sync:
     An exception that ends it is raised by `finish` or at the end of `with`.
     """
 
-    def __init__(self, *urls: str, record: Record = record_nothing, until_tip: bool = False, **settings: Any) -> None:
+    def __init__(
+        self,
+        *urls: str,
+        record: Record = record_nothing,
+        until_tip: bool = False,
+        drop: Callable[[int], bool] | None = None,
+        **settings: Any,
+    ) -> None:
         self.stop = threading.Event()
-        self.synchronizer = Synchronizer(replace(SMALL, urls=parse_endpoints(urls), **settings), record, self.stop)
+        self.synchronizer = Synchronizer(
+            replace(SMALL, urls=parse_endpoints(urls), **settings), record, self.stop, drop=drop
+        )
         self.error: BaseException | None = None
         self.cpu_seconds = 0.0
         self._until_tip = until_tip

@@ -31,11 +31,6 @@ def drop(height: int) -> bool:
     return True
 
 
-def dropping(running: Sync) -> Sync:
-    running.synchronizer.drop = drop
-    return running
-
-
 def conflict() -> str:
     return Chain.objects.values_list("conflict", flat=True).first() or ""
 
@@ -49,7 +44,7 @@ def test_nothing_is_stored_from_where_a_source_changes_its_chain(
     with (
         caplog.at_level(logging.INFO),
         ReplaySource(reset) as source,
-        dropping(Sync(source.url, window_blocks=window, connections=connections)),
+        Sync(source.url, window_blocks=window, connections=connections, drop=drop),
     ):
         wait_until(conflict, what=lambda: f"{coverage()}")
         wait_until(lambda: coverage() == [(0, at - 1)])
@@ -66,7 +61,7 @@ def test_live_blocks_of_the_other_chain_do_not_stay(test5: Recording) -> None:
     """What came live was stored above the hole, before the backfill came to the break."""
     with (
         ReplaySource(reset_at(test5, 40), start=190) as source,
-        dropping(Sync(source.url, window_blocks=2, connections=1)),
+        Sync(source.url, window_blocks=2, connections=1, drop=drop),
     ):
         wait_until(lambda: len(stored_heights()) > 2)
         source.advance(5)
@@ -83,7 +78,7 @@ def test_a_sound_second_endpoint_goes_on(test5: Recording) -> None:
     with (
         ReplaySource(reset_at(test5, 40)) as reset,
         ReplaySource(test5) as sound,
-        dropping(Sync(reset.url, sound.url, window_blocks=10, connections=3)),
+        Sync(reset.url, sound.url, window_blocks=10, connections=3, drop=drop),
     ):
         wait_until(lambda: whole(205), what=lambda: f"{coverage()}")
         wait_until(lambda: not conflict())
@@ -120,7 +115,7 @@ def test_a_fork_that_shares_block_1_is_never_stored_beside_the_chain(test5: Reco
 def test_a_source_that_serves_one_chain_again_is_used_again(test5: Recording, caplog: pytest.LogCaptureFixture) -> None:
     with ReplaySource(test5) as source:
         source.faults.other_chain = reset_at(test5, 40)
-        with caplog.at_level(logging.INFO), dropping(Sync(source.url, window_blocks=1000)):
+        with caplog.at_level(logging.INFO), Sync(source.url, window_blocks=1000, drop=drop):
             wait_until(conflict)
             source.faults.other_chain = False
             wait_until(lambda: whole(205))

@@ -201,13 +201,22 @@ def test_granian_started_without_a_database_joins_the_embedded_server(short_path
     """In a copy of the project, for a developer's own server is not for tests. Ended, it leaves no server behind."""
     for package in {path.parent for path in ROOT.glob("*/__init__.py")} - {ROOT / "tests"}:
         shutil.copytree(package, short_path / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "manage.py", short_path)
+    environment = {"PATH": os.environ["PATH"], "SECRET_KEY": "only-for-tests", "HTTPS": "false"}
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--verbosity=0"],
+        cwd=short_path,
+        env=environment,
+        capture_output=True,
+        check=True,
+    )
     port, log = free_port(), short_path / "granian.log"
     command = [sys.executable, "-m", "granian", "--interface=wsgi", "--workers=2", "--blocking-threads=2", "--no-ws"]
     with log.open("wb") as out:
         process = subprocess.Popen(
             [*command, f"--port={port}", "indexer_project.wsgi:application"],
             cwd=short_path,
-            env={"PATH": os.environ["PATH"], "SECRET_KEY": "only-for-tests", "HTTPS": "false"},
+            env=environment,
             stdout=out,
             stderr=out,
         )

@@ -120,14 +120,14 @@ def test_a_stream_that_starts_without_a_database_waits_for_it(tmp_path: Path) ->
     with daemons(tmp_path) as _, closed():
         stream = Daemon(tmp_path / "early.log", "runstream")
         try:
-            stream.says("Stream waits for the database")
+            stream.says("Start waits for the database")
             with connect_reopening():
                 stream.says("The stream is at")
             assert stream.stop() == 0
         finally:
             stream.process.kill()
             stream.process.wait()
-    assert len(stream.lines("Stream waits")) == len(stream.lines("Stream goes on")) == 1
+    assert len(stream.lines("Start waits")) == len(stream.lines("Start goes on")) == 1
 
 
 @contextmanager

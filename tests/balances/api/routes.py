@@ -27,4 +27,4 @@ def every_route() -> list[str]:
 def make_ready(tip: int) -> None:
     """Have an endpoint say, for the time of a test, how far the chain is: an index that has that much is ready."""
     tomorrow = datetime.now(UTC) + timedelta(days=1)
-    EndpointState.objects.create(url="http://source", tip=tip, seen_at=tomorrow)
+    EndpointState.objects.create(url="http://source", tip=tip, seen_at=tomorrow, answered_at=tomorrow)

@@ -134,7 +134,7 @@ def test_lag_is_unknown_while_no_level_endpoint_says_how_far_the_chain_is(
     Chain.objects.update(coverage=[(0, 22)], tip=22)
     OutboxMessage.objects.all().delete()
     assert status(client)["lag"] == {"heights": 0, "seconds": 0}
-    EndpointState.objects.filter(url="http://a/graphql/query").update(**changes)
+    EndpointState.objects.filter(url="http://a").update(**changes)
     said = status(client)
     assert (said["lag"], said["tip"]) == ({"heights": None, "seconds": None}, 22)
 
