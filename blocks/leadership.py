@@ -10,6 +10,7 @@ writing connection, and whoever has lost it cannot write.
 
 import logging
 import threading
+from collections.abc import Callable
 
 import psycopg
 from django.db import Error, OperationalError, connection
@@ -80,12 +81,12 @@ class Leadership:
         self._heart: threading.Thread | None = None
         self._led = False
 
-    def wait(self, stop: threading.Event) -> bool:
+    def wait(self, stop: threading.Event, on_standby: Callable[[], None] = lambda: None) -> bool:
         """Wait to be the one synchronizer that writes; False when told to stop first.
 
-        Raises Django's `Error` when the database is away or cannot be written, and `TransactionPooling` where no
-        process can be the only one. That it leads is logged once, also where it loses its connection and has the lock
-        again before any other.
+        `on_standby` is called again and again while another one writes. Raises Django's `Error` when the database is
+        away or cannot be written, and `TransactionPooling` where no process can be the only one. That it leads is
+        logged once, also where it loses its connection and has the lock again before any other.
         """
         waiting = False
         suspect: int | None = None
@@ -108,6 +109,7 @@ class Leadership:
             if not waiting:
                 logger.info("Synchronizer stands by: another one writes")
             waiting, self._led = True, False
+            on_standby()
             stop.wait(LOOK_SECONDS)
         return False
 

@@ -2,12 +2,15 @@
 
 import os
 import socket
+import time
 from collections.abc import Sequence
 
 from blocks import store
 from blocks.endpoints import Endpoint, Endpoints
 from blocks.retries import Range
 from blocks.verify import ChainBreak
+
+STANDBY_SECONDS = 2.0
 
 
 class Reports:
@@ -16,10 +19,17 @@ class Reports:
     def __init__(self) -> None:
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._incomplete: list[store.IncompleteReport] | None = None
+        self._next_sign_of_life = 0.0
 
-    def synchronizer(self, *, leads: bool) -> None:
-        """Show that it is alive, and whether it writes or stands by."""
-        store.report_synchronizer(self._name, leads=leads)
+    def lead(self) -> None:
+        """Show that it is alive, and the one that writes."""
+        store.report_synchronizer(self._name, leads=True)
+
+    def stand_by(self) -> None:
+        """Show now and then that it is alive, and that another one writes."""
+        if time.monotonic() >= self._next_sign_of_life:
+            self._next_sign_of_life = time.monotonic() + STANDBY_SECONDS
+            store.report_synchronizer(self._name, leads=False)
 
     def endpoints(self, endpoints: Sequence[Endpoint]) -> None:
         """Write the state of every endpoint."""

@@ -112,7 +112,7 @@ class Synchronizer:
         try:
             while not self.stop.is_set():
                 try:
-                    if leadership.wait(self.stop):
+                    if leadership.wait(self.stop, self._reports.stand_by):
                         self._follow(until_tip)
                         break
                 except Error as error:
@@ -252,7 +252,7 @@ class Synchronizer:
                 stored = self._islands.stored_conflict(self.known, self.settings.start_height)
                 self._reports.conflict(self.endpoints, stored)
             self._reports.incomplete(self._retries.stubborn())
-            self._reports.synchronizer(leads=True)
+            self._reports.lead()
         self._outage.over()  # it could be written
 
     def _report_first_height(self) -> None:

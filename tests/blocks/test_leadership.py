@@ -13,6 +13,8 @@ import pytest
 from django.db import OperationalError, connection
 
 from blocks.leadership import Leadership
+from blocks.models import SynchronizerState
+from blocks.reports import Reports
 from tests.blocks.syncing import wait_until
 from tests.conftest import ROOT, database_url
 
@@ -23,6 +25,8 @@ LEADER = """
 import threading, time, django
 django.setup()
 from blocks.leadership import Leadership
+from blocks.models import SynchronizerState
+from blocks.reports import Reports
 Leadership().wait(threading.Event())
 print("leads", flush=True)
 time.sleep(600)
@@ -70,6 +74,24 @@ def test_a_standby_takes_over_from_a_leader_that_is_dead_or_frozen(death: signal
     with leader() as process:
         process.send_signal(death)
         takes_over()
+
+
+def test_a_synchronizer_that_stands_by_is_reported_beside_the_leader() -> None:
+    with leader():
+        stop, reports = threading.Event(), Reports()
+        reports.lead()
+
+        def stand_by() -> None:
+            Leadership().wait(stop, Reports().stand_by)
+            connection.close()
+
+        standby = threading.Thread(target=stand_by)
+        standby.start()
+        try:
+            wait_until(lambda: SynchronizerState.objects.filter(leads=False).exists())
+        finally:
+            stop.set()
+            standby.join()
 
 
 def test_a_leader_that_shows_life_is_left_alone() -> None:

@@ -1,4 +1,4 @@
-"""`manage.py dropfork`: what is stored and is not of the endpoints' chain goes, balances included, and comes back right."""
+"""`manage.py dropfork`: stored heights of another chain go, balances included, and the right ones come."""
 
 from io import StringIO
 from typing import Any
@@ -34,7 +34,7 @@ def dropfork(settings: Any, *urls: str, **options: Any) -> str:
 
 
 def test_a_fork_that_was_stored_is_taken_out_and_the_right_chain_read(recording: Recording, settings: Any) -> None:
-    """Served first, a fork that shares blocks 1 to 39 is all that is known; the right source is refused because of it."""
+    """A fork that shares blocks 1 to 39 is served first, so the right source is refused afterwards."""
     with ReplaySource(forked(recording, 40)) as source:
         sync(source.url, record=wiring.record_events)
     apply_all()

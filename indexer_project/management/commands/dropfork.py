@@ -9,6 +9,7 @@ from blocks.forks import Fork, ForkUnknown, find_fork
 from blocks.tx_indexer import Limits
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
+from indexer_project.database_checks import WRITE
 from indexer_project.drop_heights import drop_heights
 from indexer_project.reparse import ReparseImpossible
 
@@ -19,6 +20,7 @@ class Command(IndexerCommand):
         "balances included. A synchronizer, running or started later, reads these heights again."
     )
     parts = ("database", "sync", "events")
+    privileges, session = WRITE, True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--from-height", type=int, help="take out from this height on, without asking endpoints")
