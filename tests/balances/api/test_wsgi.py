@@ -41,7 +41,11 @@ def test_a_pool_is_for_the_served_api() -> None:
 
 @pytest.mark.parametrize(
     ("environment", "name"),
-    [({}, "SECRET_KEY"), ({"SECRET_KEY": "x", "HTTPS": "perhaps"}, "HTTPS"), ({"DATABASE_URL": ""}, "DATABASE_URL")],
+    [
+        ({}, "SECRET_KEY"),
+        ({"SECRET_KEY": "x", "HTTPS": "perhaps"}, "HTTPS"),
+        ({"DATABASE_URL": "mysql://host/name"}, "DATABASE_URL"),
+    ],
 )
 def test_what_is_missing_or_wrong_is_said_by_name(environment: dict[str, str], name: str) -> None:
     ended = start(**environment)
