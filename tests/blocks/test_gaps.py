@@ -153,3 +153,29 @@ def test_missing_genesis_is_a_gap_said_with_the_way_out(recording: Recording, ca
     assert len(lines) == 1
     assert "gaps accept 0 0" in lines[0]
     assert Chain.objects.get().coverage == [(1, 205)]
+
+
+def test_a_gap_between_two_chains_is_neither_accepted_nor_passed_over(recording: Recording) -> None:
+    """The sides of a gap are compared by what is stored: here the totals fall."""
+    with ReplaySource(recording) as source:
+        sync(source.url)
+    gaps.uncover([60])
+    Block.objects.filter(height__gt=60).update(total_txs=0, num_txs=0)
+    with pytest.raises(CommandError, match="two sides are not of one chain"):
+        call("gaps", "accept", "60", "60", reason="lost")
+    assert not AcceptedGap.objects.exists()
+    AcceptedGap.objects.create(first_height=60, last_height=60, reason="accepted by a version that did not compare")
+    (conflict,) = gaps.side_conflicts()
+    assert conflict.height == 61
+    assert "60 to 60" in conflict.reason
+    faults = [fault.reason for fault in gaps.find_faults() if "gap 60 to 60" in fault.reason]
+    assert len(faults) == 1
+
+
+def test_a_height_where_a_source_changes_its_chain_is_no_gap_to_accept(recording: Recording) -> None:
+    with ReplaySource(recording) as source:
+        sync(source.url)
+    gaps.uncover([60])
+    Chain.objects.update(conflict="block 60 ('a') does not link", conflict_height=60)
+    with pytest.raises(CommandError, match="two chains are no gap"):
+        call("gaps", "accept", "60", "60", reason="lost")
