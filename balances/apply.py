@@ -30,7 +30,7 @@ SET LOCAL work_mem = '64MB'
 """
 
 EMPTY_SIDE = -1
-"""The position of no account: the side of a mint or a burn that is nobody."""
+"""The position of no account: the empty side of a mint or a burn."""
 
 Transfers = list[tuple[int, int, int, int, int, int, str]]
 

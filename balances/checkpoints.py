@@ -180,7 +180,7 @@ def notice(height: int) -> None:
 
 
 def step(most: int | None = None) -> bool:
-    """One small transaction's worth of work; False when nothing is left to do, or somebody else does it.
+    """One small transaction's worth of work; False when nothing is left to do, or another process does it.
 
     `most`: in place of `BATCH`, where that is too much for a limit of the server.
     """

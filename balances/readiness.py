@@ -15,7 +15,7 @@ _LONGEST_TEXT = 200
 
 
 def with_way_out(conflict: str) -> str:
-    """What is said of a conflict wherever it is the reason."""
+    """The text of a conflict, with the way out, for every place that gives it as the reason."""
     return f"{conflict.strip().rstrip('.')}. {WAY_OUT}"
 
 

@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 LINE_SECONDS = 10.0
 
 UNKNOWN = "unknown"
-"""What is said of the tip, and of all that follows from it, while no endpoint shows one."""
+"""Shown for the tip, and for everything derived from it, while no endpoint shows one."""
 
 
 class ProgressReport:

@@ -4,7 +4,7 @@ An advisory lock of PostgreSQL, held to the end of the caller's transaction. It 
 holds it never waits for somebody who waits for it. What is read after it was taken is as those before have left it:
 that is so in transactions that are READ COMMITTED, PostgreSQL's default.
 
-Nobody holds it for ever: the server ends the transaction of a process that is frozen between two statements, and
+It is not held for ever: the server ends the transaction of a process that is frozen between two statements, and
 `postgres.locks` the session of one that is frozen within a statement.
 """
 

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 PART = 0.4
 """Of the visibility, which then begins anew: two tries in a row may fail before a message is seen by others."""
 END_SECONDS = 2.0
-"""The longest wait at the end for an extension that is under way: it hurts nobody, and the server may hang."""
+"""The longest wait at the end for an extension that is under way: leaving it is harmless, and the server may hang."""
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def _place() -> _Place:
         if STATEMENT_POOLING not in str(error):
             raise
         raise DatabaseRefused(
-            "DATABASE_URL leads to a pooler in statement mode, which lets nobody begin a transaction: use another mode."
+            "DATABASE_URL leads to a pooler in statement mode, in which no transaction can be begun: use another mode."
         ) from None
     if place.schema is None:
         raise DatabaseRefused(

@@ -54,7 +54,7 @@ _CHOICES = {
 
 
 class UrlUnreadable(ValueError):
-    """Not what libpq takes, or not what was meant; the message has nothing of user, password or address."""
+    """A URL that libpq does not take, or takes for something else; the message shows no user, password or address."""
 
 
 def read_url(url: str) -> dict[str, Any]:

