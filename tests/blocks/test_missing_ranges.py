@@ -42,6 +42,15 @@ def test_a_chain_that_begins_later_needs_no_accepted_gap(
     assert asked < 60, "what a gap costs depends on its length"
 
 
+def test_a_chain_that_begins_later_says_so_after_a_restart_too(short: Recording) -> None:
+    """The process ended when its first block was stored and the missing heights below were not yet known as absent."""
+    with ReplaySource(begins_at(short, 5000)) as source:
+        sync(source.url)
+        Chain.objects.update(first_height=None, first_height_proven=False)
+        sync(source.url)
+    assert Chain.objects.get().first_height == 5000
+
+
 def test_a_chain_that_begins_at_block_1_says_so(short: Recording) -> None:
     with ReplaySource(short) as source:
         sync(source.url, start_height=10)
