@@ -74,12 +74,19 @@ class Islands:
     given up without a person.
     """
 
-    def __init__(self, before: Ranges | None = None) -> None:
-        self._before = before or []
+    def __init__(self) -> None:
+        self._before: Ranges = []
         self._given: dict[str, Ranges] = {}
         self._conflict: ChainBreak | None = None
         self._across_a_gap = False
         self._reported = False
+
+    def go_on(self, covered: Ranges) -> None:
+        """Begin, or begin again after an outage: what is stored and was not given here is from before."""
+        given = union(*self._given.values())
+        parts = [part for first, last in covered for part in missing_spans(first, last, given)]
+        self._before = [(part.first, part.last) for part in parts]
+        self._conflict, self._reported = None, False
 
     def follow(self, recorded: ChainBreak | None, known: KnownHeights) -> None:
         """Go on with what the database says is in conflict; what it says no more was taken out by a command."""

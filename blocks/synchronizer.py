@@ -138,7 +138,7 @@ class Synchronizer:
             Chain.objects.update(start_height=self.settings.start_height)
         self.known = store.read_known_heights()
         self._first_height.load(self._chain)
-        self._islands = chain_breaks.Islands(self.known.covered)
+        self._islands.go_on(self.known.covered)
         self._next_recheck = time.monotonic() + RECHECK_SECONDS
         next_look = pause = 0.0
         while not self.stop.is_set():
@@ -173,7 +173,9 @@ class Synchronizer:
         """Ask the endpoints for their tips, and read what others changed in the coverage."""
         self.endpoints.ask()
         if self._chain is not None:
-            # A person may have accepted a gap, or found rows missing, while we run.
+            # A person may have accepted a gap, found rows missing, or taken heights out, while we run.
+            self._chain = Chain.objects.get(id=1)
+            self._first_height.read_again(self._chain)
             self.known = store.read_known_heights()
             self._retries.keep_only(self._missing())
 

@@ -82,7 +82,7 @@ def _insert(
             verify_leadership()
             store.insert_window(blocks, transactions)
             record(chain.chain_id, transactions)
-            written.coverage = store.cover(spans_of([block.height for block in blocks]), first_hash)
+            coverage = store.cover(spans_of([block.height for block in blocks]), first_hash)
             healed = store.end_accepted_gaps()
     except Error as error:
         if not divisible(error) or (len(blocks) == 1 and not blames_row(error)):
@@ -102,6 +102,7 @@ def _insert(
         return
     if first_hash is not None:
         chain.first_block_hash = first_hash
+    written.coverage = coverage
     written.blocks += len(blocks)
     written.transactions += len(transactions)
     written.healed += healed

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from blocks import synchronizer
-from blocks.models import AcceptedGap, Chain, IncompleteRange
+from blocks.models import AcceptedGap, Block, Chain, IncompleteRange
 from blocks.plan import Span
 from replay.faults import Faults
 from replay.recording import Recording
@@ -49,6 +49,15 @@ def test_a_chain_that_begins_later_says_so_after_a_restart_too(short: Recording)
         Chain.objects.update(first_height=None, first_height_proven=False)
         sync(source.url)
     assert Chain.objects.get().first_height == 5000
+
+
+def test_a_first_height_that_a_command_took_out_is_found_again(short: Recording) -> None:
+    with ReplaySource(begins_at(short, 5000)) as source, Sync(source.url) as running:
+        wait_until(lambda: Chain.objects.filter(first_height=5000).exists() and covered(5058))
+        Chain.objects.update(coverage=[(0, 0)], first_height=None, first_height_proven=False)
+        Block.objects.filter(height__gt=0).delete()
+        wait_until(lambda: Chain.objects.get().first_height == 5000)
+        wait_until(lambda: not running.synchronizer._missing())
 
 
 def test_a_chain_that_begins_at_block_1_says_so(short: Recording) -> None:

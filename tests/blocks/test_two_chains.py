@@ -4,7 +4,7 @@ import logging
 import time
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from blocks import chain_breaks, endpoints, synchronizer
 from blocks.models import AcceptedGap, Block, Chain, EndpointState, Transaction
@@ -90,6 +90,28 @@ def test_live_blocks_of_the_other_chain_that_begin_at_the_break_do_not_stay(test
         wait_until(conflict)
         assert coverage() == [(0, 99)]
     assert_holds(test5, 0, 99)
+
+
+def test_a_drop_that_an_outage_ended_is_done_afterwards(test5: Recording) -> None:
+    failures = [OperationalError("the connection is lost")]
+
+    def drop_after_an_outage(height: int) -> bool:
+        if failures:
+            Chain.objects.update(conflict="being taken out", conflict_height=height, conflict_stored=True)
+            raise failures.pop()
+        Chain.objects.update(conflict="", conflict_height=None, conflict_stored=False)
+        return drop(height)
+
+    with (
+        ReplaySource(reset_at(test5, 40), start=190) as source,
+        Sync(source.url, window_blocks=2, connections=1, drop=drop_after_an_outage),
+    ):
+        wait_until(lambda: len(stored_heights()) > 2)
+        source.advance(5)
+        wait_until(lambda: covered(194))
+        wait_until(lambda: coverage() == [(0, 39)], 20, what=lambda: f"{coverage()}")
+        wait_until(lambda: not Chain.objects.get().conflict_stored)
+    assert not failures
 
 
 def test_a_window_is_not_stored_beside_blocks_that_do_not_follow_it(test5: Recording) -> None:
