@@ -10,7 +10,7 @@ from blocks.fetch import Window
 from blocks.plan import NO_END, Span, missing_spans, union
 from blocks.store import KnownHeights, Ranges
 from blocks.tx_indexer import EndpointUnavailable, TooMuch, TxIndexer, Unreadable
-from blocks.verify import ChainBreak, break_between, wrong_link
+from blocks.verify import ChainBreak, StoredBlock, break_between, cannot_follow, wrong_link
 
 
 def majority(identities: Sequence[Sequence[BlockAnswer]], chain_id: str) -> BlockAnswer | None:
@@ -33,6 +33,12 @@ def look_again(indexer: TxIndexer, chain_break: ChainBreak) -> ChainBreak | None
     """
     height = chain_break.height
     try:
+        if chain_break.lower is not None:
+            answer = indexer.blocks(Span(height, height), below=chain_break.lower)
+            if answer.below is None or not answer.rows:
+                return None
+            wrong = cannot_follow(StoredBlock.of(answer.below), StoredBlock.of(answer.rows[0]))
+            return chain_break if wrong else None
         rows = {block.height: block for block in indexer.blocks(Span(height - 1, height + 1)).rows}
     except (TooMuch, Unreadable) as trouble:
         raise EndpointUnavailable(indexer.url, str(trouble)) from None
@@ -68,11 +74,27 @@ class Islands:
     given up without a person.
     """
 
-    def __init__(self, before: Ranges | None = None) -> None:
-        self._before = before or []
+    def __init__(self) -> None:
+        self._before: Ranges = []
         self._given: dict[str, Ranges] = {}
         self._conflict: ChainBreak | None = None
         self._across_a_gap = False
+        self._reported = False
+
+    def go_on(self, covered: Ranges) -> None:
+        """Begin, or begin again after an outage: what is stored and was not given here is from before."""
+        given = union(*self._given.values())
+        parts = [part for first, last in covered for part in missing_spans(first, last, given)]
+        self._before = [(part.first, part.last) for part in parts]
+        self._conflict, self._reported = None, False
+
+    def follow(self, recorded: ChainBreak | None, known: KnownHeights) -> None:
+        """Go on with what the database says is in conflict; what it says no more was taken out by a command."""
+        if recorded is not None:
+            self.record(recorded, known)
+        elif self._reported:
+            self._conflict = None
+        self._reported = recorded is not None
 
     def record(self, conflict: ChainBreak, known: KnownHeights) -> None:
         """Go on with what the database says is in conflict: found before, or being taken out by a command."""
@@ -117,6 +139,7 @@ class Islands:
             # It was taken out, or the gap is filled with blocks that link: others are never stored.
             conflict = self._conflict = None
         if conflict is not None:
+            self._reported = True  # the caller writes it
             return conflict
         if not known.accepted:
             return None

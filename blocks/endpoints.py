@@ -61,7 +61,8 @@ class Endpoint:
     """One endpoint and what is known of it; pauses double with each failure.
 
     `tip`: the last one that it showed, −1 until it has answered; `current`: it has not failed since. `chain_break`: two
-    blocks of it that do not link, so that nothing from the upper one on is taken from it.
+    blocks of it that do not link, so that nothing from the upper one on is taken from it. `waits_for_others`: its
+    answer is there, and not used before others have answered too.
     """
 
     indexer: TxIndexer
@@ -83,6 +84,7 @@ class Endpoint:
     break_due: float = 0.0
     behind: bool = False
     claimed: int = -1
+    waits_for_others: bool = False
     question: "Future[Probe] | None" = field(default=None, repr=False)
 
     @property
@@ -160,6 +162,11 @@ class Endpoint:
             self.trouble = ""
         self.failures, self.refused = 0, False
 
+    def show_stored_chain(self) -> None:
+        """Its block at the tip is the stored one, so it serves the stored chain, whatever it was refused for."""
+        if self.refused:
+            self.refused = self.rows_failed = False
+
 
 class Endpoints:
     """All endpoints of one deployment. Used from one thread; questions are asked in threads of their own."""
@@ -191,7 +198,7 @@ class Endpoints:
         """Ask every endpoint that is not paused how far it is; `wake` is called when an answer is there (`answers`)."""
         now = time.monotonic()
         for endpoint in self.all:
-            if endpoint.question is None and now >= endpoint.paused_until:
+            if endpoint.question is None and now >= endpoint.paused_until and not endpoint.waits_for_others:
                 identify = now - endpoint.identified_at > IDENTIFY_EVERY
                 endpoint.asked_at = now
                 endpoint.question = self._pool.submit(probe, endpoint.indexer, endpoint.tip, identify)
@@ -213,7 +220,8 @@ class Endpoints:
 
     def back_at(self) -> float:
         """When (`time.monotonic`) the next endpoint that is left alone is to be asked again; infinity when none is."""
-        return min((e.paused_until for e in self.all if not e.current and e.question is None), default=float("inf"))
+        left_alone = (e for e in self.all if not e.current and e.question is None and not e.waits_for_others)
+        return min((e.paused_until for e in left_alone), default=float("inf"))
 
     def _harvest(self, endpoint: Endpoint) -> Probe | None:
         if endpoint.question is None or not endpoint.question.done():

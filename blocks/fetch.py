@@ -149,7 +149,10 @@ class _Reader:
         first = max(last_known + 1, span.first)
         if missing_to <= span.last:
             return Span(first, span.last)
-        beyond = search(self.endpoint, Span(span.last + 1, missing_to))
+        try:
+            beyond = search(self.endpoint, Span(span.last + 1, missing_to))
+        except EndpointUnavailable:
+            return Span(first, span.last)  # the window itself is read
         if beyond.absent and beyond.absent[0].first == span.last + 1:
             return Span(first, beyond.absent[0].last)
         return Span(first, span.last)
@@ -191,7 +194,8 @@ class _Reader:
         if isinstance(request, Span):
             if request.first < request.last:
                 return list(request.halves())
-            request = Page(request.first, 0, self.counts[request.first] - 1)
+            # A height without a block may lie between others.
+            request = Page(request.first, 0, self.counts.get(request.first, 0) - 1)
         if len(request) < 2:
             return []
         middle = (request.first_index + request.last_index) // 2

@@ -32,6 +32,12 @@ class FirstHeight:
             self._height = self._recorded = chain.first_height
             self.proven = chain.first_height_proven
 
+    def read_again(self, chain: Chain) -> None:
+        """Begin again where a command has taken out what it was concluded from."""
+        if chain.first_height != self._recorded:
+            self._candidate = self._lowest = None
+            self.load(chain)
+
     def see(self, blocks: Iterable[BlockAnswer]) -> bool:
         """Look for a block that has no predecessor; True when one is news."""
         if self.proven:

@@ -82,15 +82,21 @@ def _compare(endpoint: TxIndexer, heights: Ranges) -> _Comparison | None:
         agrees, differs, fork = -1, sum(last - first + 1 for first, last in stored), None
         if not differs:
             return None
+        compared = False
         while agrees + 1 < differs:
             middle = (agrees + differs) // 2
-            if (other := _difference(endpoint, _height_at(stored, middle))) is None:
-                agrees = middle
+            height = _height_at(stored, middle)
+            block, own = endpoint.blocks(Span(height, height)).rows[:1], store.stored_blocks([height]).get(height)
+            compared = compared or bool(block and own)
+            if block and own and StoredBlock.of(block[0]) != own:
+                reason = f"block {height} is stored as {own.hash!r}, and the endpoint has {block[0].hash!r}"
+                differs, fork = middle, Fork(height, reason)
             else:
-                differs, fork = middle, other
+                agrees = middle
     except (EndpointUnavailable, TooMuch, Unreadable):
         return None
-    return _Comparison(fork)
+    # One that has nothing of what is stored has no say.
+    return _Comparison(fork) if compared else None
 
 
 def _height_at(ranges: Ranges, position: int) -> int:
@@ -99,11 +105,3 @@ def _height_at(ranges: Ranges, position: int) -> int:
             return first + position
         position -= last - first + 1
     raise IndexError(position)
-
-
-def _difference(endpoint: TxIndexer, height: int) -> Fork | None:
-    stored = store.stored_blocks([height]).get(height)
-    rows = endpoint.blocks(Span(height, height)).rows
-    if stored is None or not rows or StoredBlock.of(rows[0]) == stored:
-        return None
-    return Fork(height, f"block {height} is stored as {stored.hash!r}, and the endpoint has {rows[0].hash!r}")

@@ -53,9 +53,8 @@ class Reports:
         elif lowest is not None and endpoints.reach < lowest.height:
             # A block that links to neither side can be accepted as a gap; two chains cannot.
             store.report_conflict(lowest.reason, None if lowest.isolated else lowest.height)
-        elif any(each.refused for each in endpoints.all) and not any(
-            each.usable() and not each.refused for each in endpoints.all
-        ):
-            store.report_conflict(next(each.trouble for each in endpoints.all if each.refused))
+        elif all(each.refused for each in endpoints.all):
+            # An endpoint that is only away may serve the chain: it contradicts nothing.
+            store.report_conflict(endpoints.all[0].trouble)
         else:
             store.report_conflict("")

@@ -14,6 +14,14 @@ CALM = 8
 """Answers for each allowed request after which one more is allowed."""
 
 
+class KeptBack(Exception):
+    """The endpoint has said to be left alone for longer than a request waits; `seconds` from now."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"not to be asked for {seconds:.0f} s")
+        self.seconds = seconds
+
+
 class RequestBudget:
     """The budget that all threads asking one endpoint share; times in seconds.
 
@@ -35,11 +43,17 @@ class RequestBudget:
         return max(1, int(self._allowed))
 
     @contextmanager
-    def request(self) -> Iterator[None]:
-        """Wait for a turn, and hold it for the block."""
+    def request(self, until: float = float("inf")) -> Iterator[None]:
+        """Wait for a turn, and hold it for the block.
+
+        Raises `KeptBack` where the endpoint is not asked before `until` (`time.monotonic`): a thread that waited longer
+        would be missing for other endpoints.
+        """
         with self._changed:
             while self._running >= self.allowed or time.monotonic() < self._not_before:
                 pause = self._not_before - time.monotonic()
+                if pause > 0 and self._not_before > until:
+                    raise KeptBack(pause)
                 self._changed.wait(pause if pause > 0 else None)
             self._running += 1
         try:

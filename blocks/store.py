@@ -68,19 +68,25 @@ def insert_window(blocks: Sequence[BlockAnswer], transactions: Sequence[Transact
             )
 
 
+_COVER = f"""
+UPDATE chain SET coverage = coverage + %s, first_block_hash = coalesce(%s, first_block_hash),
+    generation = generation + (%s && (coverage + ({ABSENT_HEIGHTS}) + (
+        SELECT coalesce(range_agg(int8range(gap.first_height, gap.last_height, '[]')), '{{}}') FROM accepted_gaps AS gap
+    )))::int
+RETURNING coverage
+"""  # noqa: S608  # our own constant
+
+
 def cover(spans: Sequence[Span], first_block_hash: str | None) -> list[tuple[int, int]]:
     """Add `spans` to the coverage, and block 1's hash when it is among them, in the caller's database transaction.
 
     Returns the coverage after it: inclusive (first, last) ranges, ascending. Heights that were in before, or counted as
-    in because a person accepted that they are missing, begin a generation.
+    in because a person accepted that they are missing, or because no endpoint had them, begin a generation.
     """
     ranges = height_ranges([(span.first, span.last) for span in spans])
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE chain SET coverage = coverage + %s, first_block_hash = coalesce(%s, first_block_hash),"
-            " generation = generation + (%s && (coverage + ("
-            "SELECT coalesce(range_agg(int8range(first_height, last_height, '[]')), '{}') FROM accepted_gaps)))::int"
-            " RETURNING coverage",
+            _COVER,
             [ranges, first_block_hash, ranges],  # type: ignore[list-item]  # psycopg dumps ranges; the stubs know plain values only
         )
         return [(part.lower, part.upper - 1) for part in cursor.fetchone()[0]]

@@ -138,7 +138,7 @@ class Synchronizer:
             Chain.objects.update(start_height=self.settings.start_height)
         self.known = store.read_known_heights()
         self._first_height.load(self._chain)
-        self._islands = chain_breaks.Islands(self.known.covered)
+        self._islands.go_on(self.known.covered)
         self._next_recheck = time.monotonic() + RECHECK_SECONDS
         next_look = pause = 0.0
         while not self.stop.is_set():
@@ -173,7 +173,9 @@ class Synchronizer:
         """Ask the endpoints for their tips, and read what others changed in the coverage."""
         self.endpoints.ask()
         if self._chain is not None:
-            # A person may have accepted a gap, or found rows missing, while we run.
+            # A person may have accepted a gap, found rows missing, or taken heights out, while we run.
+            self._chain = Chain.objects.get(id=1)
+            self._first_height.read_again(self._chain)
             self.known = store.read_known_heights()
             self._retries.keep_only(self._missing())
 
@@ -182,7 +184,8 @@ class Synchronizer:
         for endpoint, answer in self._identified():
             was_away = not endpoint.current
             try:
-                self._check_identity(answer)
+                if self._check_identity(answer):
+                    endpoint.show_stored_chain()
                 self.endpoints.accept_tip(endpoint, answer, self._highest_stored())
             except WrongChain as wrong:
                 endpoint.refuse(str(wrong))
@@ -209,10 +212,14 @@ class Synchronizer:
         if self._chain is not None:
             yield from answers
             return
+        for endpoint, _ in answers:
+            endpoint.waits_for_others = True
         self._candidates += answers
         if not self._candidates or (self.endpoints.identifying() and time.monotonic() < self.endpoints.settles_at()):
             return
         candidates, self._candidates = self._candidates, []
+        for endpoint, _ in candidates:
+            endpoint.waits_for_others = False
         block = chain_breaks.majority(
             [answer.identity for _, answer in candidates if answer.identity], self.settings.chain_id
         )
@@ -222,10 +229,13 @@ class Synchronizer:
             logger.info("Chain adopted chain_id=%s first_block=%s", self._chain.chain_id, self._chain.first_block_hash)
         yield from candidates
 
-    def _check_identity(self, answer: Probe) -> None:
-        """Raise `WrongChain` when what an endpoint shows of itself is not the chain that is stored."""
+    def _check_identity(self, answer: Probe) -> bool:
+        """Raise `WrongChain` when what an endpoint shows of itself is not the chain that is stored.
+
+        Returns whether it proves that all of it is: its block at the tip is stored.
+        """
         if not answer.identity:
-            return
+            return False
         if self.settings.chain_id:
             check_chain(answer.identity[0], self.settings.chain_id, "")
         assert self._chain is not None, "a chain is adopted from the first answer at the latest"
@@ -235,6 +245,8 @@ class Synchronizer:
             if block.height in stored:
                 check_stored(block, stored[block.height])
         self._first_height.see(answer.identity)
+        # Genesis has no hash.
+        return answer.tip > 0 and any(block.height == answer.tip in stored for block in answer.identity)
 
     def _report(self) -> None:
         """Leave what only this process knows where people and other processes can read it."""
@@ -247,8 +259,7 @@ class Synchronizer:
                 if (reached := self.endpoints.tip) >= 0:
                     store.see_tip(max(reached, self._highest_stored()), level=reached >= self._highest_stored())
                 store.report_waiting(next((span.first for span in self._missing()), None))
-                if (recorded := store.recorded_conflict()) is not None:
-                    self._islands.record(recorded, self.known)
+                self._islands.follow(store.recorded_conflict(), self.known)
                 stored = self._islands.stored_conflict(self.known, self.settings.start_height)
                 self._reports.conflict(self.endpoints, stored)
             self._reports.incomplete(self._retries.stubborn())
@@ -299,7 +310,7 @@ class Synchronizer:
 
     def _plan_rechecks(self, reach: int) -> None:
         """Now and then, ask for accepted gaps, and for what lies below a first height that is not proven."""
-        if time.monotonic() < self._next_recheck:
+        if time.monotonic() < self._next_recheck or self._planner.idle:
             return
         self._next_recheck = time.monotonic() + RECHECK_SECONDS
         absent = [] if self._first_height.proven else self.known.absent
@@ -340,6 +351,7 @@ class Synchronizer:
         span = Span(chain_break.height - 1, chain_break.height)
         if not any(job.download.kind is Kind.BREAK and job.endpoint is endpoint for job in self._jobs.values()):
             download = Download(Kind.BREAK, span)
+            endpoint.break_due = float("inf")  # until it has answered
             self._submit(download, endpoint, chain_breaks.look_again, endpoint.indexer, chain_break)
 
     def _finish_jobs(self) -> None:
@@ -347,7 +359,7 @@ class Synchronizer:
         for future in [future for future in self._jobs if future.done()]:
             job = self._jobs.pop(future)
             endpoint = job.endpoint
-            endpoint.fetching -= 1
+            self._end(job)
             try:
                 result = future.result()
                 # What an endpoint sent before it was left may be what it was left for.
@@ -367,6 +379,8 @@ class Synchronizer:
         elif isinstance(result, Search) and job.download.kind is Kind.RECHECK:
             for span in windows(result.existing, self.settings.window_blocks):
                 self._planner.idle.append(Download(Kind.HEAL, span))
+            if result.span.last < job.download.span.last:
+                self._planner.idle.append(Download(Kind.RECHECK, Span(result.span.last + 1, job.download.span.last)))
             self._first_height.see_below(result.existing)
         elif isinstance(result, Search):
             self._retries.exists(result.existing)
@@ -380,8 +394,13 @@ class Synchronizer:
     def _forget_downloads(self) -> None:
         for future, job in self._jobs.items():
             future.cancel()
-            job.endpoint.fetching -= 1
+            self._end(job)
         self._jobs.clear()
+
+    def _end(self, job: Job) -> None:
+        job.endpoint.fetching -= 1
+        if job.download.kind is Kind.BREAK:
+            job.endpoint.break_due = time.monotonic()
 
     def _store(self, job: Job, window: Window) -> None:
         """Store a window's complete heights, and note the others for another try. Raises `WrongChain`."""
@@ -393,7 +412,8 @@ class Synchronizer:
         if written.coverage is not None:
             self.known = KnownHeights(written.coverage, self.known.accepted, self.known.absent)
             self._islands.stored(spans_of([block.height for block in stored]), job.endpoint.url)
-        if self._first_height.see(stored):
+        # What was stored before this process began is seen where the heights below it are asked for.
+        if self._first_height.see([*stored, *window.edges]):
             self._next_report = 0.0
         for span in written.healed:
             logger.info("Accepted gap is complete now, the acceptance ends from=%d to=%d", span.first, span.last)
@@ -432,4 +452,5 @@ class Synchronizer:
             logger.error("Heights are dropped, they do not link to the chain below from=%d", chain_break.height)
             if self.drop(chain_break.height):
                 self._islands.dropped(chain_break.height)
+                self._retries.ask_now()
             self.known = store.read_known_heights()

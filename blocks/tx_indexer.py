@@ -23,7 +23,7 @@ from blocks.answers import (
 )
 from blocks.failures import describe
 from blocks.plan import Page, Span
-from blocks.request_budget import PATIENCE, RequestBudget
+from blocks.request_budget import PATIENCE, KeptBack, RequestBudget
 
 logger = logging.getLogger(__name__)
 
@@ -237,8 +237,11 @@ class TxIndexer:
         """Send a request as soon as the endpoint's budget allows; one that is refused for too many is sent again."""
         patience = time.monotonic() + PATIENCE
         while True:
-            with self._budget.request():
-                status, content, retry_after = self._post(body, most)
+            try:
+                with self._budget.request(patience):
+                    status, content, retry_after = self._post(body, most)
+            except KeptBack as kept:
+                raise EndpointUnavailable(self.url, "429, too many requests", kept.seconds) from None
             if status == 429:
                 pause = self._budget.refused(retry_after)
                 if time.monotonic() + pause > patience:

@@ -42,12 +42,14 @@ class StoredBlock:
 class ChainBreak:
     """Two blocks of one source, both whole, that do not link: from `height` on it serves another chain than below.
 
-    `isolated`: the upper one links to the block above it as little, so that it may be alone in being wrong.
+    `isolated`: the upper one links to the block above it as little, so that it may be alone in being wrong. `lower`:
+    the height of the lower one where they are no neighbours; then the chains part somewhere between.
     """
 
     height: int
     reason: str
     isolated: bool = field(default=False, compare=False)
+    lower: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,23 @@ class Checked:
     chain_break: ChainBreak | None = None
 
     def below(self, chain_break: ChainBreak) -> "Checked":
-        """The same window without everything from a break on."""
+        """The same window without everything from a break on; the lower break stays, where there are two."""
+        if self.chain_break is not None and self.chain_break.height <= chain_break.height:
+            return self
         return Checked(
             [block for block in self.blocks if block.height < chain_break.height],
             [row for row in self.transactions if row.block_height < chain_break.height],
             {height: reason for height, reason in self.incomplete.items() if height < chain_break.height},
             chain_break,
+        )
+
+    def without(self, heights: Mapping[int, str]) -> "Checked":
+        """The same window with these heights incomplete, for these reasons."""
+        return Checked(
+            [block for block in self.blocks if block.height not in heights],
+            [row for row in self.transactions if row.block_height not in heights],
+            {**self.incomplete, **heights},
+            self.chain_break,
         )
 
 
@@ -110,6 +123,9 @@ def check_window(
                 chain_break = break_between(found[height - 1], found[height])
             if span.holds(height):
                 unlinked[height] = wrong
+    if chain_break is not None and chain_break.height > span.last:
+        # The upper one is stored already: nothing is stored below it that it does not follow.
+        incomplete[span.last] = chain_break.reason
     incomplete = {**unlinked, **incomplete, **{height: why for height, why in disputed.items() if span.holds(height)}}
     complete = [found[h] for h in range(span.first, span.last + 1) if h not in incomplete]
     rows = [t for block in complete for t in sorted(by_height.get(block.height, ()), key=lambda t: t.index)]

@@ -21,7 +21,7 @@ Record = Callable[[str, Sequence[TransactionAnswer]], None]
 
 @dataclass
 class Written:
-    """What a window came to: heights stored, the coverage after it, and heights that the database refused, with why.
+    """What a window came to: heights stored, the coverage after it, and heights that were refused, with why.
 
     `chain_break`: where the source serves two chains; nothing is stored from its height on. `healed`: accepted gaps
     that are complete now.
@@ -52,9 +52,17 @@ def write_window(chain: Chain, record: Record, window: Window) -> Written:
         if block.height in stored:
             check_stored(block, stored[block.height])
     chain_break = check_neighbours(checked.blocks, {block.height: block for block in window.edges})
+    refused: dict[int, str] = {}
     if chain_break is not None:
         checked = checked.below(chain_break)
-    written = Written(chain_break=checked.chain_break)
+        if (above := stored.get(chain_break.height)) is not None:
+            refused = {
+                block.height: chain_break.reason
+                for block in checked.blocks
+                if cannot_follow(StoredBlock.of(block), above) is not None
+            }
+            checked = checked.without(refused)
+    written = Written(chain_break=checked.chain_break, refused=refused)
     _insert(chain, record, checked.blocks, checked.transactions, written)
     return written
 
@@ -74,7 +82,7 @@ def _insert(
             verify_leadership()
             store.insert_window(blocks, transactions)
             record(chain.chain_id, transactions)
-            written.coverage = store.cover(spans_of([block.height for block in blocks]), first_hash)
+            coverage = store.cover(spans_of([block.height for block in blocks]), first_hash)
             healed = store.end_accepted_gaps()
     except Error as error:
         if not divisible(error) or (len(blocks) == 1 and not blames_row(error)):
@@ -94,6 +102,7 @@ def _insert(
         return
     if first_hash is not None:
         chain.first_block_hash = first_hash
+    written.coverage = coverage
     written.blocks += len(blocks)
     written.transactions += len(transactions)
     written.healed += healed
@@ -102,7 +111,7 @@ def _insert(
 def check_neighbours(blocks: Sequence[BlockAnswer], edges: Mapping[int, BlockAnswer]) -> ChainBreak | None:
     """Compare blocks with what is stored around them, so that two chains never stand side by side.
 
-    Returns the break where a neighbour does not link although the source has that very neighbour (`edges`, its blocks
+    Returns the break where both cannot be of one chain although the source has that very neighbour (`edges`, its blocks
     by height): then it is the source that serves two chains. Raises `WrongChain` for any other contradiction.
     """
     own = {block.height: StoredBlock.of(block) for block in blocks}
@@ -113,7 +122,8 @@ def check_neighbours(blocks: Sequence[BlockAnswer], edges: Mapping[int, BlockAns
                 continue
             if wrong := cannot_follow(lower, upper):
                 reason = f"block {upper.height} does not link to what is stored: {wrong}"
-                if neighbour.height in edges and upper.height == lower.height + 1:
-                    return ChainBreak(upper.height, reason)
+                if neighbour.height in edges:
+                    beside = upper.height == lower.height + 1
+                    return ChainBreak(upper.height, reason, lower=None if beside else lower.height)
                 raise WrongChain(reason)
     return None

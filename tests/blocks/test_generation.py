@@ -42,6 +42,14 @@ def test_an_accepted_gap_begins_one_when_it_is_revoked_and_when_it_is_stored_aft
     assert generation() == 2
 
 
+@pytest.mark.parametrize(("proven", "begun"), [(False, 1), (True, 0)])
+def test_genesis_that_no_endpoint_had_begins_one_when_it_comes(proven: bool, begun: int) -> None:
+    """Where the first height is not proven, genesis counted as in."""
+    Chain.objects.update(coverage=[(15, 20)], first_height=15, first_height_proven=proven)
+    store.cover([Span(0, 0)], None)
+    assert generation() == begun
+
+
 def test_heights_that_are_to_be_read_again_begin_one() -> None:
     gaps.uncover([3, 4])
     assert generation() == 1

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from blocks import synchronizer
-from blocks.models import AcceptedGap, Chain, IncompleteRange
+from blocks.models import AcceptedGap, Block, Chain, IncompleteRange
 from blocks.plan import Span
 from replay.faults import Faults
 from replay.recording import Recording
@@ -40,6 +40,24 @@ def test_a_chain_that_begins_later_needs_no_accepted_gap(
     assert not IncompleteRange.objects.exists()
     assert len([line for line in caplog.messages if "The chain begins at" in line]) == 1
     assert asked < 60, "what a gap costs depends on its length"
+
+
+def test_a_chain_that_begins_later_says_so_after_a_restart_too(short: Recording) -> None:
+    """The process ended when its first block was stored and the missing heights below were not yet known as absent."""
+    with ReplaySource(begins_at(short, 5000)) as source:
+        sync(source.url)
+        Chain.objects.update(first_height=None, first_height_proven=False)
+        sync(source.url)
+    assert Chain.objects.get().first_height == 5000
+
+
+def test_a_first_height_that_a_command_took_out_is_found_again(short: Recording) -> None:
+    with ReplaySource(begins_at(short, 5000)) as source, Sync(source.url) as running:
+        wait_until(lambda: Chain.objects.filter(first_height=5000).exists() and covered(5058))
+        Chain.objects.update(coverage=[(0, 0)], first_height=None, first_height_proven=False)
+        Block.objects.filter(height__gt=0).delete()
+        wait_until(lambda: Chain.objects.get().first_height == 5000)
+        wait_until(lambda: not running.synchronizer._missing())
 
 
 def test_a_chain_that_begins_at_block_1_says_so(short: Recording) -> None:

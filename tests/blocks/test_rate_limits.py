@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from blocks import endpoints, request_budget
-from blocks.request_budget import RequestBudget
+from blocks.request_budget import KeptBack, RequestBudget
 from replay.recording import Recording
 from replay.server import ReplaySource
 from tests.blocks.meddling import Meddler, Reply
@@ -94,6 +94,14 @@ def test_without_a_time_from_the_server_the_pauses_grow(budget: RequestBudget, m
         now[0] += 100
     assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
     assert budget.refused(30.0) == 30.0
+
+
+def test_a_request_does_not_wait_for_an_hour(budget: RequestBudget) -> None:
+    """A thread that did would be missing for other endpoints."""
+    budget.refused(3600.0)
+    with pytest.raises(KeptBack) as kept, budget.request(time.monotonic() + 20.0):
+        pytest.fail("the endpoint is asked although it said to leave it alone")
+    assert 3590 < kept.value.seconds <= 3600
 
 
 def test_no_more_than_allowed_run_at_once(budget: RequestBudget) -> None:

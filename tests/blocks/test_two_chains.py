@@ -1,12 +1,14 @@
 """Two chains under one name: nothing of the second is stored, and what was is named, not answered from, or dropped."""
 
 import logging
+import time
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from blocks import chain_breaks, endpoints, synchronizer
 from blocks.models import AcceptedGap, Block, Chain, EndpointState, Transaction
+from replay.faults import Faults
 from replay.recording import Recording
 from replay.server import ReplaySource
 from tests.blocks.chains import forked, reset_at
@@ -74,6 +76,130 @@ def test_live_blocks_of_the_other_chain_do_not_stay(test5: Recording) -> None:
     assert_holds(test5, 0, 39)
 
 
+def test_live_blocks_of_the_other_chain_that_begin_at_the_break_do_not_stay(test5: Recording) -> None:
+    """The reset comes when the synchronizer begins, so that only the last window below can tell."""
+    with (
+        ReplaySource(reset_at(test5, 100), start=100) as source,
+        Sync(source.url, window_blocks=2, connections=1, drop=drop),
+    ):
+        wait_until(lambda: len(stored_heights()) > 2)
+        source.advance(5)
+        wait_until(lambda: covered(104))
+        assert not covered(99), "the backfill was over before: the test shows nothing"
+        wait_until(lambda: coverage() == [(0, 99)], what=lambda: f"{coverage()}")
+        wait_until(conflict)
+        assert coverage() == [(0, 99)]
+    assert_holds(test5, 0, 99)
+
+
+def test_a_drop_that_an_outage_ended_is_done_afterwards(test5: Recording) -> None:
+    failures = [OperationalError("the connection is lost")]
+
+    def drop_after_an_outage(height: int) -> bool:
+        if failures:
+            Chain.objects.update(conflict="being taken out", conflict_height=height, conflict_stored=True)
+            raise failures.pop()
+        Chain.objects.update(conflict="", conflict_height=None, conflict_stored=False)
+        return drop(height)
+
+    with (
+        ReplaySource(reset_at(test5, 40), start=190) as source,
+        Sync(source.url, window_blocks=2, connections=1, drop=drop_after_an_outage),
+    ):
+        wait_until(lambda: len(stored_heights()) > 2)
+        source.advance(5)
+        wait_until(lambda: covered(194))
+        wait_until(lambda: coverage() == [(0, 39)], 20, what=lambda: f"{coverage()}")
+        wait_until(lambda: not Chain.objects.get().conflict_stored)
+    assert not failures
+
+
+def test_a_window_is_not_stored_beside_blocks_that_do_not_follow_it(test5: Recording) -> None:
+    """What is above was stored before: a person decides, and nothing is answered from there until then."""
+    reset = reset_at(test5, 100)
+    with ReplaySource(reset) as source:
+        sync(source.url, start_height=100)
+    Chain.objects.update(start_height=0)
+    with ReplaySource(reset) as source, Sync(source.url, window_blocks=20, drop=drop):
+        wait_until(lambda: Chain.objects.get().conflict_height == 100, what=conflict)
+        wait_until(lambda: covered(98))
+        asked = len(source.requests)
+        time.sleep(0.5)
+        assert len(source.requests) - asked < 60, "what cannot be stored is asked for without a pause"
+        assert not covered(99)
+        assert covered(100)
+
+
+def lower_totals(recording: Recording, first: int) -> Recording:
+    """The same, with few transactions from the first block of the other chain on."""
+    before = recording.blocks[first]["total_txs"] - 1
+    blocks = [
+        block | ({"total_txs": block["total_txs"] - before} if block["height"] >= first else {})
+        for block in recording.blocks
+    ]
+    return Recording.from_rows(blocks, recording.transactions, recording.chain_id)
+
+
+def test_live_blocks_that_cannot_be_above_the_backfill_do_not_stop_it(test5: Recording) -> None:
+    """The other chain is young, so that its totals tell long before the backfill comes to the break."""
+    with (
+        ReplaySource(lower_totals(reset_at(test5, 150), 150), start=190) as source,
+        Sync(source.url, window_blocks=2, connections=1, drop=drop),
+    ):
+        wait_until(lambda: len(stored_heights()) > 2)
+        source.advance(5)
+        wait_until(lambda: covered(194))
+        assert not covered(100), "the backfill was over before: the test shows nothing"
+        wait_until(lambda: coverage() == [(0, 149)], what=lambda: f"{coverage()}")
+        wait_until(conflict)
+        assert coverage() == [(0, 149)]
+    assert_holds(test5, 0, 149)
+
+
+def test_a_conflict_that_a_command_took_out_beside_a_running_synchronizer_is_over(
+    test5: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The heights are read again before the next report."""
+    monkeypatch.setattr(synchronizer, "REPORT_SECONDS", 0.5)
+    with ReplaySource(test5) as source, Sync(source.url) as running:
+        wait_until(lambda: whole(205))
+        Chain.objects.update(conflict="two blocks", conflict_height=100, conflict_stored=True)
+        wait_until(lambda: running.synchronizer._islands._conflict)
+        drop(100)
+        Chain.objects.update(conflict="", conflict_height=None, conflict_stored=False)
+        wait_until(lambda: whole(205))
+        reports = running.synchronizer._next_report
+        wait_until(lambda: running.synchronizer._next_report > reports + 0.4)
+        assert not conflict()
+
+
+def test_a_refused_endpoint_that_serves_the_stored_chain_again_is_no_conflict(test5: Recording) -> None:
+    """The chain stands still, so that no rows prove it."""
+    with ReplaySource(test5) as source, Sync(source.url):
+        wait_until(lambda: whole(205))
+        source.faults.other_chain = forked(test5, 1)
+        source.faults.server_error = 1.0
+        wait_until(lambda: EndpointState.objects.get().trouble)
+        source.faults.server_error = 0.0
+        wait_until(conflict)
+        source.faults.other_chain = False
+        wait_until(lambda: not conflict(), what=conflict)
+        wait_until(lambda: not EndpointState.objects.get().trouble)
+
+
+def test_an_endpoint_of_another_chain_is_no_conflict_while_the_right_one_is_away(test5: Recording) -> None:
+    with ReplaySource(test5) as source, ReplaySource(forked(test5, 1)) as other:
+        sync(source.url)
+        with Sync(source.url, other.url) as running:
+            away, refused = running.synchronizer.endpoints.all
+            wait_until(lambda: away.current and refused.refused)
+            source.faults.server_error = 1.0
+            wait_until(lambda: not away.current)
+            reports = running.synchronizer._next_report
+            wait_until(lambda: running.synchronizer._next_report > reports)
+            assert not conflict()
+
+
 def test_a_sound_second_endpoint_goes_on(test5: Recording) -> None:
     with (
         ReplaySource(reset_at(test5, 40)) as reset,
@@ -95,6 +221,18 @@ def test_the_chain_of_most_endpoints_is_adopted(test5: Recording) -> None:
     ):
         wait_until(lambda: whole(205))
     assert_holds(test5)
+
+
+def test_an_endpoint_that_answers_fast_has_one_vote(test5: Recording) -> None:
+    with (
+        ReplaySource(forked(test5, 1)) as alone,
+        ReplaySource(test5, faults=Faults(late=1.0, late_seconds=0.1)) as one,
+        ReplaySource(test5, faults=Faults(late=1.0, late_seconds=0.1)) as two,
+        Sync(alone.url, one.url, two.url),
+    ):
+        wait_until(Chain.objects.exists)
+        assert len(alone.requests) < 10, "it is asked again and again while the others are waited for"
+    assert Chain.objects.get().first_block_hash == test5.blocks[1]["hash"]
 
 
 def test_a_fork_that_shares_block_1_is_never_stored_beside_the_chain(test5: Recording) -> None:

@@ -13,7 +13,7 @@ from indexer_project.drop_heights import drop_fork
 from replay.recording import Recording
 from replay.server import ReplaySource
 from tests.balances.ledger import apply_all
-from tests.blocks.chains import forked, reset_at
+from tests.blocks.chains import forked, pruned, reset_at
 from tests.blocks.syncing import Sync, assert_holds, coverage, sync, wait_until, whole
 from tests.conftest import recorded
 
@@ -81,6 +81,19 @@ def test_an_endpoint_that_is_away_has_no_vote(recording: Recording, settings: An
         assert "From height 40 on" in dropfork(settings, "http://127.0.0.1:1/", fork.url, dry_run=True)
     with pytest.raises(CommandError, match="No endpoint answers"):
         dropfork(settings, "http://127.0.0.1:1/")
+
+
+def test_endpoints_that_have_nothing_of_what_is_stored_have_no_vote(recording: Recording, settings: Any) -> None:
+    with ReplaySource(recording.truncated(80)) as source:
+        sync(source.url)
+    with (
+        ReplaySource(pruned(recording, 100)) as one,
+        ReplaySource(pruned(recording, 90)) as two,
+        ReplaySource(forked(recording, 40)) as fork,
+    ):
+        assert "From height 40 on" in dropfork(settings, one.url, two.url, fork.url, dry_run=True)
+        with pytest.raises(CommandError, match="No endpoint answers"):
+            dropfork(settings, one.url, two.url)
 
 
 def test_a_height_that_a_person_names_is_taken_out_from(recording: Recording, settings: Any) -> None:
