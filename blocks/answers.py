@@ -87,6 +87,7 @@ class AnswerData(msgspec.Struct):
     first: list[BlockAnswer] | None = None
     below: list[BlockAnswer] | None = None
     above: list[BlockAnswer] | None = None
+    block: list[BlockAnswer] | None = None
     heights: list[HeightAnswer] | None = None
     getTransactions: list[TransactionAnswer] | None = None
 

@@ -99,9 +99,11 @@ class _Reader:
     edges: dict[int, BlockAnswer] = field(default_factory=dict)
     troubled: dict[int, str] = field(default_factory=dict)
     counts: dict[int, int] = field(default_factory=dict)
+    found: dict[int, BlockAnswer] = field(default_factory=dict)
 
     def read(self, span: Span, witness: TxIndexer | None, missing_to: int | None) -> Window:
         blocks = self._blocks(span)
+        self.found = {block.height: block for block in blocks if span.holds(block.height)}
         self.counts = {block.height: block.num_txs for block in blocks if span.first <= block.height <= span.last}
         disputed = self._disputed(witness, span, blocks) if witness else {}
         transactions: list[TransactionAnswer] = []
@@ -173,7 +175,7 @@ class _Reader:
 
     def _transactions(self, request: Span | Page) -> list[TransactionAnswer]:
         try:
-            return self.endpoint.transactions(request)
+            return self.endpoint.transactions(request, like=self._like(request))
         except (TooMuch, Unreadable) as trouble:
             parts = self._smaller(request)
             if not parts:
@@ -184,11 +186,15 @@ class _Reader:
         """A transaction that stands alone: over the byte budget it is read all the same."""
         if isinstance(trouble, TooMuch):
             try:
-                return self.endpoint.transactions(request, any_size=True)
+                return self.endpoint.transactions(request, like=self._like(request), any_size=True)
             except (TooMuch, Unreadable) as still:
                 trouble = still
         self._give_up(request.height if isinstance(request, Page) else request.first, trouble)
         return []
+
+    def _like(self, request: Span | Page) -> BlockAnswer | None:
+        last = request.height if isinstance(request, Page) else request.last
+        return max((b for b in self.found.values() if b.height <= last), key=lambda b: b.height, default=None)
 
     def _smaller(self, request: Span | Page) -> list[Span] | list[Page]:
         if isinstance(request, Span):

@@ -76,17 +76,19 @@ def _heights(first: int, last: int, order: str) -> str:
     return f"heights:getBlocks(where:{{height:{_bounds(first, last)}}},order:{{height:{order}}}){{height}}"
 
 
-def transactions(first: int, last: int, without: Collection[str] = ()) -> str:
-    """Transactions of blocks `first` to `last`, inclusive, by height and index."""
-    return _transactions(f"block_height:{_bounds(first, last)}", without)
+def transactions(first: int, last: int, without: Collection[str] = (), *, block: int | None = None) -> str:
+    """Transactions of blocks `first` to `last`, inclusive, by height and index; and `block`, the one at that height."""
+    return _transactions(f"block_height:{_bounds(first, last)}", without, block)
 
 
-def transactions_page(height: int, first_index: int, last_index: int, without: Collection[str] = ()) -> str:
-    """Transactions `first_index` to `last_index`, inclusive, of one block."""
-    return _transactions(f"block_height:{{eq:{height}}},index:{_bounds(first_index, last_index)}", without)
+def transactions_page(
+    height: int, first_index: int, last_index: int, without: Collection[str] = (), *, block: int | None = None
+) -> str:
+    """Transactions `first_index` to `last_index`, inclusive, of one block; and `block`, as in `transactions`."""
+    return _transactions(f"block_height:{{eq:{height}}},index:{_bounds(first_index, last_index)}", without, block)
 
 
-def _transactions(where: str, without: Collection[str]) -> str:
+def _transactions(where: str, without: Collection[str], block: int | None) -> str:
     parts = [_known("Transaction", _TRANSACTION, without)]
     if "Transaction.gas_fee" not in without:
         parts.append("gas_fee{amount denom}")
@@ -95,7 +97,10 @@ def _transactions(where: str, without: Collection[str]) -> str:
     # Position in the full list identifies an event, so every member is asked for by name, even those nobody reads.
     events = "events{__typename ... on GnoEvent{type pkg_path attrs{key value}}}"
     parts.append(f"response{{{_known('TransactionResponse', ('error',), without)} {events}}}")
-    return f"{{getTransactions(where:{{{where}}},order:{{heightAndIndex:ASC}}){{{' '.join(parts)}}}}}"
+    beside = ""
+    if block is not None:
+        beside = f" block:getBlocks(where:{{height:{{eq:{block}}}}}){{{_known('Block', _BLOCK, without)}}}"
+    return f"{{getTransactions(where:{{{where}}},order:{{heightAndIndex:ASC}}){{{' '.join(parts)}}}{beside}}}"
 
 
 def _messages(without: Collection[str]) -> str:

@@ -183,18 +183,27 @@ class TxIndexer:
         single = [rows[0] if rows else None for rows in (data.first, data.below, data.above)]
         return Blocks(data.getBlocks or [], *single)
 
-    def transactions(self, request: Span | Page, *, any_size: bool = False) -> list[TransactionAnswer]:
+    def transactions(
+        self, request: Span | Page, *, like: BlockAnswer | None = None, any_size: bool = False
+    ) -> list[TransactionAnswer]:
         """Transactions of a span of blocks or of a page of one block; `any_size`: however large the answer is.
 
-        Raises `TooMuch`, `Unreadable`, `EndpointUnavailable`.
+        `like`: a block of the window that they are for. Transactions name no block by its hash, so the block comes with
+        them: an address that changed its chain since gives itself away. Raises `TooMuch`, `Unreadable`,
+        `EndpointUnavailable`.
         """
+        height = None if like is None else like.height
 
         def question(without: Collection[str]) -> str:
             if isinstance(request, Page):
-                return query.transactions_page(request.height, request.first_index, request.last_index, without)
-            return query.transactions(request.first, request.last, without)
+                indexes = request.first_index, request.last_index
+                return query.transactions_page(request.height, *indexes, without, block=height)
+            return query.transactions(request.first, request.last, without, block=height)
 
-        return self._ask(question, any_size=any_size).getTransactions or []
+        data = self._ask(question, any_size=any_size)
+        if like is not None and data.block and data.block[0].content() != like.content():
+            raise EndpointUnavailable(self.url, f"its block {like.height} is another one than a moment ago")
+        return data.getTransactions or []
 
     def close(self) -> None:
         self._pool.clear()

@@ -21,10 +21,15 @@ pytestmark = [pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transac
 Ask = Callable[[], Reply]
 
 
+def is_for_blocks(question: str) -> bool:
+    """A request for blocks alone: one for transactions has a block beside them."""
+    return "getBlocks" in question and "getTransactions" not in question
+
+
 def bounds(question: str) -> tuple[int, int] | None:
     """The heights, both inclusive, that a question for rows is about; None for any other question."""
     # Block 1 is asked for beside every window, to know whose rows they are.
-    question = re.sub(r"\b(?:first|below|above):getBlocks\(.*?\)\{[^}]*\} ", "", question)
+    question = re.sub(r"\b(?:first|below|above|block):getBlocks\(.*?\)\{[^}]*\} ?", "", question)
     if "{getBlocks" not in question and "{getTransactions" not in question:
         return None
     if equal := re.search(r"height:\{eq:(\d+)\}", question):
@@ -294,7 +299,7 @@ def test_an_answer_without_sense_is_trouble_of_that_endpoint_only(short: Recordi
     left = [b"tip", b"blocks", b"transactions"]
 
     def nonsense(question: str, ask: Ask) -> Reply:
-        kind = b"tip" if "latest" in question else b"blocks" if "getBlocks" in question else b"transactions"
+        kind = b"tip" if "latest" in question else b"transactions" if "getTransactions" in question else b"blocks"
         if kind in left:
             left.remove(kind)
             return Reply(200, body)
@@ -348,14 +353,14 @@ def test_partial_rows_beside_an_error_are_never_taken_as_whole(short: Recording)
 
     def partial(question: str, ask: Ask) -> Reply:
         said = ask()
-        if left and "getBlocks" in question and asks_for(question, 20) and asks_for(question, 21):
+        if left and is_for_blocks(question) and asks_for(question, 20) and asks_for(question, 21):
             left.clear()
             return reply(said.json | {"errors": [{"message": "iterator error", "path": ["getBlocks"]}]})
         return said
 
     with ReplaySource(short) as source, Meddler(partial, source.url) as meddler:
         sync(meddler.url)
-        asked = [q for _, q in meddler.questions if "getBlocks" in q and asks_for(q, 20) and bounds(q) != (1, 1)]
+        asked = [q for _, q in meddler.questions if is_for_blocks(q) and asks_for(q, 20) and bounds(q) != (1, 1)]
     assert len(asked) >= 2
     assert_holds(short)
 
@@ -394,7 +399,7 @@ def test_rows_outside_of_what_was_asked_are_not_stored(short: Recording) -> None
     """A server that ignores the bounds gives the whole chain each time: only what was asked for is taken."""
 
     def everything(question: str, ask: Ask) -> Reply:
-        return whole["getBlocks"] if "getBlocks" in question else ask()
+        return whole["getBlocks"] if is_for_blocks(question) else ask()
 
     with ReplaySource(short) as source, Meddler(None, source.url) as meddler:
         fields = "height hash time num_txs total_txs last_block_hash chain_id proposer_address_raw"
