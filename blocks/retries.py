@@ -142,10 +142,12 @@ class Retries:
 
     def _joined(self, failed: Range) -> Range:
         """`failed` as one range with its neighbours that are without a block too."""
+        now = self._clock()
         near = [
             each
             for each in self._ranges
             if each.absent
+            and each.due > now  # the rest of a search that was cut short is still to be asked for
             and each.stubborn == failed.stubborn  # a block that is only late does not get a long pause
             and failed.span.first - 1 <= each.span.last
             and each.span.first <= failed.span.last + 1

@@ -68,6 +68,14 @@ def test_neighbours_without_a_block_become_one_range(clock: Clock) -> None:
     assert spans(of) == [(0, 4999), (5000, 5000)]
 
 
+def test_the_rest_of_a_search_that_was_cut_short_stays_due(clock: Clock) -> None:
+    of = Retries(clock)
+    of.fail(Span(1, 1000), "no block", absent=True)
+    clock.now = of.next_due() + 1
+    of.fail(Span(1, 500), "no block", absent=True)
+    assert [each.span for each in of.due()] == [Span(501, 1000)]
+
+
 def test_a_late_block_does_not_get_the_long_pause_of_its_neighbours(clock: Clock) -> None:
     of = Retries(clock)
     for _ in range(20):
