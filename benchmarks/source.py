@@ -17,6 +17,9 @@ from benchmarks.chain import Chain, empty_blocks, full_blocks
 _WINDOW = re.compile(rb"height:{(?:gt:(\d+),)?lt:(\d+)}")
 _EXACT = re.compile(rb"block_height:{eq:(\d+)},index:{(?:gt:(\d+),)?lt:(\d+)}")
 
+_SINGLE = re.compile(rb"(\w+):getBlocks\(where:{height:{eq:(\d+)}}\){[^}]*}")
+"""A single block under a name of its own: block 1, a neighbour of the window, one that comes with transactions."""
+
 
 class Source(asyncio.Protocol):
     """One connection: HTTP/1.1 with keep-alive, a request at a time."""
@@ -63,20 +66,29 @@ class State:
         return self._busy_until - now + self._latency
 
     def answer(self, question: bytes) -> tuple[bytes, int]:
+        """The JSON of an answer, and how many rows count as the server's work."""
+        fields, rows = [], list[bytes]()
         if b"latestBlockHeight" in question:
-            return b'{"data":{"latestBlockHeight":%d}}' % (len(self.chain.blocks) - 1), 0
+            fields.append(b'"latestBlockHeight":%d' % (len(self.chain.blocks) - 1))
+        for name, height in _SINGLE.findall(question):
+            fields.append(b'"%s":[%s]' % (name, b"".join(self.chain.blocks[int(height) : int(height) + 1])))
+        question = _SINGLE.sub(b"", question)
         if exact := _EXACT.search(question):
             height, after, before = (int(group or -1) for group in exact.groups())
             rows = self.chain.transactions[height][after + 1 : before]
-            return b'{"data":{"getTransactions":[%s]}}' % b",".join(rows), len(rows)
-        window = _WINDOW.search(question)
-        assert window, question
-        first, last = int(window[1] or -1) + 1, int(window[2])
-        if b"getBlocks" in question:
-            rows = self.chain.blocks[first:last]
-            return b'{"data":{"first":[%s],"getBlocks":[%s]}}' % (self.chain.blocks[1], b",".join(rows)), len(rows)
-        rows = [row for of in self.chain.transactions[first:last] for row in of]
-        return b'{"data":{"getTransactions":[%s]}}' % b",".join(rows), len(rows)
+            fields.append(b'"getTransactions":[%s]' % b",".join(rows))
+        elif window := _WINDOW.search(question):
+            first, last = int(window[1] or -1) + 1, min(int(window[2]), len(self.chain.blocks))
+            if b"heights:getBlocks" in question:
+                heights = b",".join(b'{"height":%d}' % height for height in range(first, last))
+                fields.append(b'"heights":[%s]' % heights)
+            elif b"getBlocks" in question:
+                rows = self.chain.blocks[first:last]
+                fields.append(b'"getBlocks":[%s]' % b",".join(rows))
+            else:
+                rows = [row for of in self.chain.transactions[first:last] for row in of]
+                fields.append(b'"getTransactions":[%s]' % b",".join(rows))
+        return b'{"data":{%s}}' % b",".join(fields), len(rows)
 
 
 async def serve(state: State, port: int) -> None:
