@@ -96,6 +96,7 @@ class Synchronizer:
         self._live_from = -1
         self._rung = False
         self._next_report = 0.0
+        self._report_soon = False
         self._reports = Reports()
 
     @property
@@ -161,7 +162,8 @@ class Synchronizer:
                     self._report()
                     return
                 self._fetch_missing()
-            if now >= self._next_report:
+            # A new tip is reported when its block is stored, which is not to wait for the report.
+            if now >= self._next_report or (self._report_soon and not self._jobs):
                 self._report()
             due = [next_look, self._retries.next_due(), self.endpoints.back_at(), self.endpoints.break_due()]
             if settles_at > now:
@@ -200,7 +202,7 @@ class Synchronizer:
             self._live_from = tip + 1
         self.tip = tip
         self._retries.keep_only(self._missing())
-        self._next_report = 0.0
+        self._report_soon = True
         return True
 
     def _identified(self) -> Iterator[tuple[Endpoint, Probe]]:
@@ -251,6 +253,7 @@ class Synchronizer:
     def _report(self) -> None:
         """Leave what only this process knows where people and other processes can read it."""
         self._next_report = time.monotonic() + REPORT_SECONDS
+        self._report_soon = False
         with transaction.atomic():
             # The tips and the tip in one transaction, so that a reader sees one moment.
             self._reports.endpoints(self.endpoints.all)
