@@ -49,7 +49,7 @@ class Environment:
     """Typed access to the process environment (and `.env`, when there is one), collecting problems by name.
 
     What is in `.env` becomes part of the process environment, where boto3 looks for its own variables, and never
-    replaces what is there. Values are literal: no `$`, quotation mark or other character of one has a meaning.
+    replaces what is there. Values are literal: no character in them, such as `$` or a quotation mark, has a meaning.
     """
 
     def __init__(self, dotenv: Path) -> None:

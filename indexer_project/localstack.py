@@ -62,7 +62,7 @@ def start(venv: Path, port: int, log_path: Path) -> Iterator["subprocess.Popen[b
     python = venv / "bin" / "python"
     if not python.exists():
         raise LocalStackFailed(f"LocalStack is not installed in {venv}: run `make localstack` once.")
-    # Otherwise the health of what is there would pass for that of the one that could not start.
+    # Otherwise a server that already listens there would pass for the one that could not start.
     if problem := port_problem(port):
         raise LocalStackFailed(f"LocalStack cannot have port {port}: {problem}.")
     log_path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
 _MARK = "gno_indexer.session"
-"""A setting that nobody else makes: where the server has it, it has the others."""
+"""A setting of this project alone, sent with the others: where the server shows it, it has taken them all."""
 
 _KEPT_BY_POOLERS = {
     "datestyle": "DateStyle",

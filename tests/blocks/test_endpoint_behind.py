@@ -35,7 +35,7 @@ def test_a_source_that_reads_its_chain_again_is_behind_until_it_is_level(
     with caplog.at_level(logging.INFO), ReplaySource(test5, start=15, port=port) as source, Sync(source.url):
         wait_until(lambda: state().tip == 14)
         chain = Chain.objects.get()
-        assert (chain.tip, chain.tip_seen_at) == (149, seen_at), "what nobody shows now was not seen now"
+        assert (chain.tip, chain.tip_seen_at) == (149, seen_at), "a tip that no endpoint shows now was not seen now"
         for _ in range(10):
             source.advance(10)
             wait_until(lambda tip=source.tip: state().tip == tip)  # type: ignore[misc]  # a lambda in a loop

@@ -1,4 +1,4 @@
-"""What is said of heights that stay incomplete: a likely cause, and a way out."""
+"""Advice for heights that stay incomplete: a likely cause, and a way out."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Two blocks that do not link: what is said of it, and what is not answered until it is settled."""
+"""Two blocks that do not link: the message, and the routes that do not answer until it is settled."""
 
 from io import StringIO
 from typing import Any
