@@ -60,7 +60,7 @@ TABLE = {
     "57P05": WAIT,  # idle_session_timeout
     "58030": WAIT,  # io_error
     "72000": WAIT,  # snapshot_too_old
-    "P0001": WAIT,  # raise_exception: a guard that somebody wrote as a trigger
+    "P0001": WAIT,  # raise_exception: a guard that an operator wrote as a trigger
     "XX000": WAIT,  # internal_error, and whatever a provider's proxy says
     "XX001": WAIT,  # data_corrupted
 }
