@@ -43,8 +43,14 @@ SELECT array_agg(accounts.id ORDER BY position)
 FROM json_array_elements_text(%s::json) WITH ORDINALITY AS given (address, position) LEFT JOIN accounts USING (address)
 """
 
+# Given in the order in which they appear, which is the order of their ids; inserted in the order of addresses, so that
+# processors wait for each other in one direction.
 _NEW_ACCOUNTS = """
-INSERT INTO accounts (address) SELECT * FROM json_array_elements_text(%s::json)
+INSERT INTO accounts (id, address)
+SELECT id, address FROM (
+    SELECT nextval(pg_get_serial_sequence('accounts', 'id')) AS id, address
+    FROM json_array_elements_text(%s::json) WITH ORDINALITY AS given (address, position) ORDER BY position
+) AS numbered ORDER BY address
 ON CONFLICT (address) DO NOTHING
 """
 
@@ -133,8 +139,10 @@ def _intern_accounts(messages: Collection[Message]) -> dict[str, int]:
     addresses = sorted({address for message in messages for address in message.accounts})
     accounts = _account_ids(addresses)
     if missing := [address for address in addresses if accounts[address] is None]:
+        in_order = sorted(messages, key=attrgetter("first_height"))
+        appearing = dict.fromkeys(address for message in in_order for address in message.accounts)
         with connection.cursor() as cursor:
-            cursor.execute(_NEW_ACCOUNTS, [_json(missing)])
+            cursor.execute(_NEW_ACCOUNTS, [_json([each for each in appearing if accounts[each] is None])])
         # A statement of its own, which sees what another processor has inserted in between.
         accounts |= _account_ids(missing)
     return accounts
