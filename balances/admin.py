@@ -7,8 +7,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from balances import segments
-from balances.flags import flags
+from balances.ledger import segments
 from balances.models import (
     Account,
     Announcement,
@@ -19,15 +18,10 @@ from balances.models import (
     TransferRow,
     TransferSegment,
 )
-from balances.spellings import sub_realms, with_point
+from balances.token_flags import flags
+from balances.token_spellings import sub_realms, with_point
 from blocks.admin import transaction_link
-from blocks.read_only import (
-    COUNTED_ROWS,
-    KeyedAdmin,
-    ReadOnlyAdmin,
-    at_place,
-    search_link,
-)
+from blocks.readonly_admin import COUNTED_ROWS, KeyedAdmin, ReadOnlyAdmin, at_place, search_link
 
 TOKENS_OF_A_REALM = 20
 """So many tokens of one realm are looked into when a realm is searched for."""

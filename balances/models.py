@@ -8,6 +8,9 @@ from the same transaction that writes them.
 from django.db import models
 from django.db.models import Q
 
+MAX_AMOUNT = 10**78 - 1
+"""The largest value of `numeric(78, 0)`, the type of every amount."""
+
 
 class Token(models.Model):
     """A token by its id exactly as the chain gives it (`path`), with the metadata of its first `NewToken`."""
@@ -154,7 +157,7 @@ class Transfer(TransferColumns):
 class TransferSegment(models.Model):
     """Where another stretch of the chain begins whose transfers stand together in the indexes by account.
 
-    `balances/segments.py`; the first one begins at 0, and is not here.
+    `balances/ledger/segments.py`; the first one begins at 0, and is not here.
     """
 
     first_height = models.BigIntegerField(primary_key=True)
@@ -241,7 +244,7 @@ class BalanceRow(BalanceColumns):
 
 
 class CheckpointWalk(models.Model):
-    """How far checkpoints are made (`balances/checkpoints.py`); one row, none before the first walk."""
+    """How far checkpoints are made (`balances/history/checkpoints.py`); one row, none before the first walk."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     height = models.BigIntegerField(help_text="Marks up to here count; movements up to here are counted.")

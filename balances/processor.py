@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 
 from django.db import Error, transaction
 
-from balances import checkpoints, ranking, segments
-from balances.apply import apply, halves
-from balances.progress import ring
-from events import outbox
-from events.copies import identify
-from events.message import Message, MessageInvalid
-from events.outbox import Standing
-from events.queues import BATCH, Delivery, Queue
-from events.sqs import QueueUnavailable
+from balances.history import checkpoints
+from balances.indexed_height import ring
+from balances.ledger import ranking, segments
+from balances.ledger.apply import apply, halves
+from events.outbox import store
+from events.outbox.message import Message, MessageInvalid
+from events.outbox.store import Standing
+from events.queues.base import BATCH, Delivery, Queue
+from events.queues.sqs.queue import QueueUnavailable
+from events.queues.verification import identify
 from postgres import locks
 from postgres.connections import renew, require_writable
 from postgres.errors import Reaction, blames_row, divisible, reaction
@@ -67,7 +68,7 @@ class Processor:
                 require_writable()
                 self._clean_up()
                 found = self.process_batch(1.0 if until_applied else self.wait_seconds)
-                done = until_applied and not found and outbox.depth().pending == 0
+                done = until_applied and not found and store.depth().pending == 0
                 ranking.catch_up(self.stop, ranking.NOW if done else ranking.BUSY if found else ranking.IDLE)
                 self._outage.over()
                 if done:
@@ -80,7 +81,7 @@ class Processor:
 
     def _clean_up(self) -> None:
         now = time.monotonic()
-        if now >= self._next_prune and outbox.prune(self.keep_hours, PRUNE_ROWS) < PRUNE_ROWS:
+        if now >= self._next_prune and store.prune(self.keep_hours, PRUNE_ROWS) < PRUNE_ROWS:
             self._next_prune = now + PRUNE_SECONDS
         if now >= self._next_frozen_look:
             locks.end_stuck_holders()
@@ -94,7 +95,7 @@ class Processor:
             good, transfers = self._apply(self._understand(deliveries, self.chain_id() or ""))
             if good:
                 checkpoints.notice(min(message.first_height for message in good.values()))
-            outbox.mark_applied([message.id for message in good.values()])
+            store.mark_applied([message.id for message in good.values()])
             if len(deliveries) < BATCH:
                 # Nothing waits behind these. A backfill rings no bell: transactions that do so commit one by one.
                 ring()
@@ -178,7 +179,7 @@ class Processor:
 
     def _set_aside(self, delivery: Delivery, reason: str, outbox_id: int | None) -> None:
         logger.error("Message set aside id=%s outbox_id=%s reason=%s", delivery.id, outbox_id, reason)
-        if outbox.set_aside(delivery.id, outbox_id, delivery.body, reason):
+        if store.set_aside(delivery.id, outbox_id, delivery.body, reason):
             self.queue.leave(delivery)
 
 

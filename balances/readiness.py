@@ -4,10 +4,10 @@ from datetime import datetime
 
 from django.db.models.functions import Now
 
-from balances.progress import Progress
-from balances.source import Source, read_source
+from balances.indexed_height import Progress
+from balances.source_status import Source, read_source
 from blocks.models import Chain
-from events import pending
+from events.outbox import backlog
 
 WAY_OUT = 'See "The chain was reset" in docs/operations.md.'
 
@@ -43,7 +43,7 @@ def why_not_ready(progress: Progress, max_lag: int, stall_seconds: int) -> str |
     if lag > max_lag:
         behind = f"Indexed up to height {progress.indexed} of {progress.tip}, {lag} behind"
         return f"{behind}. Allowed are {max_lag} (READY_MAX_LAG)."
-    message = pending.waiting_since()
+    message = backlog.waiting_since()
     if message is not None and _seconds(message[1], chain.now) > stall_seconds:
         return _stalled(message[0], "waits to be applied", _seconds(message[1], chain.now), stall_seconds)
     # The synchronizer writes it down every few seconds, so the height may have come in meanwhile.

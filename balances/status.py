@@ -10,13 +10,13 @@ from datetime import datetime
 
 from django.db.models.functions import Now
 
-from balances.progress import Progress
-from balances.source import STALE_SECONDS, Endpoint, read_source
+from balances.indexed_height import Progress
+from balances.source_status import STALE_SECONDS, Endpoint, read_source
 from blocks import gaps
 from blocks.gaps import Gap
 from blocks.models import AcceptedGap, Block, Chain, SynchronizerState
-from events import pending
-from events.pending import Backlog
+from events.outbox import backlog
+from events.outbox.backlog import Backlog
 
 FEW = 10
 
@@ -104,7 +104,7 @@ def read_status(progress: Progress) -> Status:
         accepted=Missing(AcceptedGap.objects.count(), progress.accepted, gaps.accepted_gaps(FEW)),
         endpoints=[] if source is None else source.endpoints,
         synchronizers=_synchronizers(),
-        backlog=pending.backlog(),
+        backlog=backlog.backlog(),
     )
 
 

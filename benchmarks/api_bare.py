@@ -16,12 +16,13 @@ import psycopg
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "indexer_project.settings")
 django.setup()  # for the SQL: nothing else of Django is used
 
-from balances.api import accounts, express  # noqa: E402  # Django must be set up first
-from balances.api.asking import Slice  # noqa: E402
-from balances.api.filters import BalanceFilters  # noqa: E402
+from balances.api import fast_path  # noqa: E402  # Django must be set up first
+from balances.queries import account_balances  # noqa: E402
+from balances.queries.filters import BalanceFilters  # noqa: E402
+from balances.queries.page import Slice  # noqa: E402
 
-_sql, _ = next(accounts.held_of_tokens.steps(BalanceFilters(addresses=("",), tokens=("",)), Slice(100)))
-_SQL = express.together(_sql)
+_sql, _ = next(account_balances.held_of_tokens.steps(BalanceFilters(addresses=("",), tokens=("",)), Slice(100)))
+_SQL = fast_path.together(_sql)
 _local = threading.local()
 
 

@@ -21,10 +21,10 @@ django.setup()
 
 from django.db import connection  # noqa: E402  # Django must be set up first
 
+from balances.indexed_height import read_progress  # noqa: E402
 from balances.processor import Processor  # noqa: E402
-from balances.progress import read_progress  # noqa: E402
 from benchmarks import floor  # noqa: E402
-from events import outbox  # noqa: E402
+from events.outbox import store  # noqa: E402
 from indexer_project import wiring  # noqa: E402
 
 
@@ -64,7 +64,7 @@ def process() -> dict[str, float]:
         if "BENCH_RANKED" in os.environ:
             processor.run(until_applied=True)
         else:
-            while processor.process_batch(1.0) or outbox.depth().pending:
+            while processor.process_batch(1.0) or store.depth().pending:
                 pass
     return {
         "seconds": processor.applied_at - started,

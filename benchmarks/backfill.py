@@ -21,9 +21,9 @@ django.setup()
 from django.db import transaction  # noqa: E402  # Django must be set up first
 
 from blocks import store  # noqa: E402
-from blocks.plan import Span, transaction_requests, windows  # noqa: E402
-from blocks.synchronizer import Synchronizer  # noqa: E402
-from blocks.tx_indexer import Limits, TxIndexer  # noqa: E402
+from blocks.source.client import Limits, TxIndexer  # noqa: E402
+from blocks.spans import Span, transaction_requests, windows  # noqa: E402
+from blocks.sync.synchronizer import Synchronizer  # noqa: E402
 from indexer_project import wiring  # noqa: E402
 
 

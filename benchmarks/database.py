@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from balances import segments
+from balances.ledger import segments
 from indexer_project import embedded_postgres
 
 _HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import urllib3
 
-from blocks import query
+from blocks.source import queries
 
 
 def download(url: str, requests: list[str], connections: int) -> float:
@@ -28,19 +28,19 @@ def download(url: str, requests: list[str], connections: int) -> float:
 
 def questions(url: str, window_blocks: int, window_transactions: int) -> list[str]:
     """Every question of a full backfill, known beforehand: nobody who has to find them out can be faster."""
-    from blocks.addresses import parse_endpoints
-    from blocks.plan import Span, transaction_requests, windows
-    from blocks.tx_indexer import Limits, TxIndexer
+    from blocks.source.client import Limits, TxIndexer
+    from blocks.source.endpoint_url import parse_endpoints
+    from blocks.spans import Span, transaction_requests, windows
 
     source = TxIndexer(parse_endpoints([url])[0], Limits(60.0, 1 << 30, 1))
     asked = []
     for span in windows([Span(0, source.tip())], window_blocks):
-        asked.append(query.blocks(span.first, span.last))
+        asked.append(queries.blocks(span.first, span.last))
         counts = [(block.height, block.num_txs) for block in source.blocks(span).rows]
         for request in transaction_requests(counts, window_transactions):
             if isinstance(request, Span):
-                asked.append(query.transactions(request.first, request.last))
+                asked.append(queries.transactions(request.first, request.last))
             else:
-                asked.append(query.transactions_page(request.height, request.first_index, request.last_index))
+                asked.append(queries.transactions_page(request.height, request.first_index, request.last_index))
     source.close()
     return asked

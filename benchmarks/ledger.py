@@ -9,7 +9,7 @@ import psycopg
 
 from benchmarks.chain import CHAIN_ID
 from benchmarks.database import begin_segments, segment_of
-from events.message import Packed, Packer
+from events.outbox.message import Packed, Packer
 
 TOKENS = 100
 ACCOUNTS = 1_000_000

@@ -12,7 +12,7 @@ import psycopg
 from benchmarks import chain as synthetic
 from demo.api import Api
 from demo.processes import ROOT, Processes
-from indexer_project.localstack import free_port
+from dev.localstack import free_port
 from replay.recording import Recording
 from replay.server import ReplaySource
 

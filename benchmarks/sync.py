@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from benchmarks import live
 from benchmarks.database import ROOT, database, empty, keep
 from benchmarks.download import download, questions
-from indexer_project.localstack import free_port
+from dev.localstack import free_port
 
 KEYS = {"wire_ratio", "floor_ratio", "blocks_per_s", "transactions_per_s", "rss_mb_max", "live_ms", "readable_ms"}
 CONNECTIONS = 4

@@ -9,7 +9,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from blocks.models import AcceptedGap, Block, Chain, EndpointState, IncompleteRange, SynchronizerState, TransactionRow
-from blocks.read_only import (
+from blocks.readonly_admin import (
     KeyedAdmin,
     ReadOnlyAdmin,
     block_hash,

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 
 from blocks import store
-from blocks.fields import height_ranges
+from blocks.links import ChainBreak, cannot_follow
 from blocks.models import AcceptedGap, Chain, IncompleteRange
-from blocks.plan import NO_END, Span, missing_spans, spans_of, union
+from blocks.spans import NO_END, Span, missing_spans, spans_of, union
 from blocks.store import begin_generation, read_coverage, read_known_heights
-from blocks.verify import ChainBreak, cannot_follow
+from postgres.fields import height_ranges
 
 BATCH_HEIGHTS = 100_000
 

@@ -3,7 +3,7 @@
 from django.db import models
 from django.db.models.functions import Now
 
-from blocks.fields import HeightRangesField, RawJSONField
+from postgres.fields import HeightRangesField, RawJSONField
 
 ABSENT_HEIGHTS = """
 CASE WHEN first_height > 1

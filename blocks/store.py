@@ -7,13 +7,13 @@ from typing import Any
 
 from django.db import connection
 
-from blocks.answers import BlockAnswer, TransactionAnswer
-from blocks.copying import copy_rows
-from blocks.fields import height_ranges
+from blocks.links import ChainBreak, StoredBlock, cannot_follow
 from blocks.models import ABSENT_HEIGHTS, Chain
-from blocks.plan import Span, union
-from blocks.storable import storable
-from blocks.verify import ChainBreak, StoredBlock, cannot_follow
+from blocks.source.payloads import BlockAnswer, TransactionAnswer
+from blocks.spans import Span, union
+from postgres.copy import copy_rows
+from postgres.fields import height_ranges
+from postgres.text import storable
 
 _BLOCKS = "COPY blocks (height, hash, last_block_hash, time, num_txs, total_txs, proposer_address) FROM STDIN"
 _TRANSACTIONS = (

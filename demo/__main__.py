@@ -15,8 +15,8 @@ from demo.api import Api
 from demo.compare import Oracle, TokenResult, compare
 from demo.processes import INTERRUPTS, ROOT, ChildEnded
 from demo.system import PROCESSORS, Plan, System, running
+from dev.localstack import LocalStackFailed, free_port
 from indexer_project.embedded_postgres import EmbeddedPostgresMissing
-from indexer_project.localstack import LocalStackFailed, free_port
 
 CHECK_SECONDS = 600
 

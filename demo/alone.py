@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from indexer_project.localstack import port_problem
+from dev.localstack import port_problem
 
 
 class InUse(Exception):

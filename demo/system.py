@@ -10,8 +10,9 @@ from pathlib import Path
 
 from demo.environment import defaults, direct_loopback
 from demo.processes import INTERRUPTS, ROOT, Processes, uninterrupted
-from indexer_project import embedded_postgres, localstack
-from indexer_project.localstack import free_port
+from dev import localstack
+from dev.localstack import free_port
+from indexer_project import embedded_postgres
 
 PROCESSORS = ("processevents-1", "processevents-2")
 

@@ -12,11 +12,11 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from blocks.admin import transaction_link
-from blocks.read_only import ReadOnlyAdmin, at_place, height, pretty_json, unbroken
-from events import dead_letters
-from events.grc20 import REASONS
+from blocks.readonly_admin import ReadOnlyAdmin, at_place, height, pretty_json, unbroken
 from events.models import OutboxMessage, RefusedEvent, SetAsideMessage
-from events.sqs_errors import QueueUnavailable
+from events.parsing.grc20 import REASONS
+from events.queues import dead_letters
+from events.queues.sqs.errors import QueueUnavailable
 
 
 class ReasonFilter(admin.SimpleListFilter):

@@ -4,8 +4,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Coalesce, Now
 
-from blocks.fields import RawJSONField
-from events.grc20 import REASONS
+from events.parsing.grc20 import REASONS
+from postgres.fields import RawJSONField
 
 
 class OutboxMessage(models.Model):
@@ -84,7 +84,7 @@ class SetAsideMessage(models.Model):
     """A queue message that could not be applied, with the reason; its body is kept for a person to look at.
 
     What became of it follows from its outbox row, where it is the copy of one, and from what a person decided
-    (`events/dead_letters.py`).
+    (`events/queues/dead_letters.py`).
     """
 
     queue_message_id = models.TextField()

@@ -31,7 +31,7 @@ def database_at(env: Environment, part: str, name: str, url: str) -> dict[str, A
     except UrlUnreadable as error:
         env.complain(part, name, f"{name} cannot be read: {error}.", _HINT)
         return None
-    # What reads what others have committed meanwhile (`events.gate`) relies on PostgreSQL's own default.
+    # What reads what others have committed meanwhile (`events.ledger_lock`) relies on PostgreSQL's own default.
     database["OPTIONS"]["isolation_level"] = IsolationLevel.READ_COMMITTED
     return database | {"ENGINE": ENGINE, "CONN_HEALTH_CHECKS": True, "CONN_MAX_AGE": 600}
 
@@ -52,7 +52,7 @@ def serve_from(database: dict[str, Any], replica: dict[str, Any] | None, timeout
     # PostgreSQL would compile what it thinks long, which takes longer than any of it does.
     reads = {"default_transaction_read_only": "on", "plan_cache_mode": "force_generic_plan", "jit": "off"}
     reading = _session(replica or database, limits | reads, pool_size)
-    # Said with each BEGIN, which saves the statement that `balances.api.snapshots` would send for it.
+    # Said with each BEGIN, which saves the statement that `balances.snapshot` would send for it.
     reading["OPTIONS"]["isolation_level"] = IsolationLevel.REPEATABLE_READ
     connections.settings[DEFAULT_DB_ALIAS] = reading
     connections.configure_settings(connections.settings)

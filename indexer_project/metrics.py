@@ -9,9 +9,9 @@ from prometheus_client import start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from balances.api.snapshots import snapshot
+from balances.snapshot import snapshot
 from balances.status import read_status
-from events.refused import refused_by_reason
+from events.refused.correction import refused_by_reason
 
 
 class MetricsPortTaken(Exception):

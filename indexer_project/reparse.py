@@ -2,8 +2,8 @@
 
 Heights are corrected in batches, each in one database transaction that keeps processors out while it lasts. Messages
 that still wait and tell of these heights are settled with them: what they say is in the stored transactions too.
-A height whose rows are gone (`blocks/holes.py`) cannot be corrected: its transfers stay, and a synchronizer reads it
-again.
+A height whose rows are gone (`blocks/incomplete_blocks.py`) cannot be corrected: its transfers stay, and a
+synchronizer reads it again.
 """
 
 import logging
@@ -16,20 +16,22 @@ from typing import TypeVar
 import psycopg
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 
-from balances.apply import apply
-from balances.correct import Corrected, Correction, Disturbed
-from balances.settle import settle
+from balances.ledger.apply import apply
+from balances.reconciliation.correction import Corrected, Correction, Disturbed
+from balances.reconciliation.recompute import settle
 from blocks import gaps
-from blocks.holes import contains, holes
+from blocks.incomplete_blocks import contains, holes
 from blocks.models import Chain, Transaction
-from blocks.plan import Span
+from blocks.spans import Span
 from blocks.store import begin_generation, read_coverage
-from events import gate, outbox, pending, refused
-from events.deriving import derive, refused_event
-from events.grc20 import Refusal
-from events.message import MessageInvalid, decode, within
+from events import ledger_lock
 from events.models import OutboxMessage, RefusedEvent
-from events.profiles import Profile
+from events.outbox import backlog, store
+from events.outbox.message import MessageInvalid, decode, within
+from events.parsing.derivation import derive, refused_event
+from events.parsing.grc20 import Refusal
+from events.parsing.profiles import Profile
+from events.refused import correction as refused_correction
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +66,7 @@ class Batch:
 
     span: Span
     ledger: Corrected
-    refused: refused.Corrected
+    refused: refused_correction.Corrected
     settled: int
     holes: Sequence[Span]
 
@@ -83,7 +85,7 @@ def reparse(asked: Span, profile: Callable[[str], Profile], *, dry_run: bool, pa
     chain = Chain.objects.filter(id=1).first()
     if chain is None:
         raise ReparseImpossible("Nothing is stored yet: run manage.py runsync first.")
-    if not gate.begin_correction():
+    if not ledger_lock.begin_correction():
         raise ReparseImpossible(ANOTHER_RUNS)
     try:
         rules, following = profile(chain.chain_id), asked.first
@@ -94,12 +96,12 @@ def reparse(asked: Span, profile: Callable[[str], Profile], *, dry_run: bool, pa
             yield batch
             following = batch.span.last + 1
     finally:
-        gate.end_correction()
+        ledger_lock.end_correction()
 
 
 def settle_sums(tokens: frozenset[int] | None, patience: float) -> tuple[int, int]:
-    """See `balances.settle.settle`. Raises `ReparseImpossible`."""
-    if not gate.begin_correction():
+    """See `balances.reconciliation.recompute.settle`. Raises `ReparseImpossible`."""
+    if not ledger_lock.begin_correction():
         raise ReparseImpossible(ANOTHER_RUNS)
     try:
         found = patiently(lambda: settle(tokens, LOCK_SECONDS), patience)
@@ -107,7 +109,7 @@ def settle_sums(tokens: frozenset[int] | None, patience: float) -> tuple[int, in
             begin_generation()
         return found
     finally:
-        gate.end_correction()
+        ledger_lock.end_correction()
 
 
 def patiently(work: Callable[[], T], patience: float) -> T:
@@ -135,18 +137,18 @@ class _NotYet(Exception):
 def _one(first: int, last: int, chain_id: str, profile: Profile, dry_run: bool) -> Batch | None:
     """Correct the first batch of what is stored of heights `first` to `last`; None when nothing of them is."""
     with transaction.atomic():
-        gate.close(LOCK_SECONDS)
+        ledger_lock.close(LOCK_SECONDS)
         span = _whole_messages(first, last)
         if span is None:
             return None
         # Before the transactions are read: what commits later stays pending, and is applied later.
-        settled = pending.lock_pending(span.first, span.last)
+        settled = backlog.lock_pending(span.first, span.last)
         missing = holes(span.first, span.last)
         batch = Batch(span, *correct_heights(span, missing, profile), len(settled), missing)
         if missing:
             apply_within(missing, settled, chain_id)
             gaps.uncover([height for hole in missing for height in range(hole.first, hole.last + 1)])
-        outbox.mark_applied(settled)
+        store.mark_applied(settled)
         if batch.changes():
             begin_generation()
         if dry_run:
@@ -154,7 +156,9 @@ def _one(first: int, last: int, chain_id: str, profile: Profile, dry_run: bool) 
     return batch
 
 
-def correct_heights(span: Span, excluded: Sequence[Span], profile: Profile) -> tuple[Corrected, refused.Corrected]:
+def correct_heights(
+    span: Span, excluded: Sequence[Span], profile: Profile
+) -> tuple[Corrected, refused_correction.Corrected]:
     """Correct `span` but for `excluded`, by its stored transactions, in the caller's transaction, the gate closed."""
     correction, refused_events = Correction(span.first, span.last, excluded), list[RefusedEvent]()
     rows = (
@@ -168,7 +172,7 @@ def correct_heights(span: Span, excluded: Sequence[Span], profile: Profile) -> t
         correction.take(derived)
         refused_events += [refused_event(one, one.said) for one in derived if isinstance(one.said, Refusal)]
     corrected = correction.make_so()
-    return corrected, refused.correct_refused(span.first, span.last, refused_events, excluded)
+    return corrected, refused_correction.correct_refused(span.first, span.last, refused_events, excluded)
 
 
 def apply_within(missing: Sequence[Span], ids: Sequence[int], chain_id: str) -> None:
@@ -194,7 +198,7 @@ def _whole_messages(first: int, last: int) -> Span | None:
         cursor.execute(_BATCH_END, [start, end, BATCH_TRANSACTIONS])
         # Where no block is stored there is nothing to read.
         end = cursor.fetchone()[0] or end
-    whole = Span(*pending.span_of_pending(start, end))
+    whole = Span(*backlog.span_of_pending(start, end))
     if whole.first < covered[0][0] or whole.last > covered[0][1]:
         raise _NotYet(
             f"messages that are not applied tell of heights {whole.first} to {whole.last}, which are not all stored "

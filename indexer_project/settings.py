@@ -6,8 +6,8 @@ from pathlib import Path
 
 import django_stubs_ext
 
-from balances.api.path_prefix import is_prefix
-from blocks.addresses import endpoint_problems
+from balances.api.middleware.path_prefix import is_prefix
+from blocks.source.endpoint_url import endpoint_problems
 from indexer_project.databases import ENGINE, database_at
 from indexer_project.environment import Environment
 
@@ -63,13 +63,13 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "balances.api.path_prefix.path_prefix",
-    "balances.api.probes.probes",
+    "balances.api.middleware.path_prefix.path_prefix",
+    "balances.api.middleware.probes.probes",
     "indexer_project.databases.admin_on_primary",
     "django.middleware.security.SecurityMiddleware",
     "indexer_project.security_headers.content_security_policy",
-    "balances.api.cors.cors",
-    "balances.api.compression.compressed",
+    "balances.api.middleware.cors.cors",
+    "balances.api.middleware.compression.compressed",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -101,10 +101,10 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
-AXES_CLIENT_IP_CALLABLE = "indexer_project.logins.address_of"
-AXES_WHITELIST_CALLABLE = "indexer_project.logins.never_locked_out"
-AXES_USERNAME_CALLABLE = "indexer_project.logins.name_of"
-AXES_LOCKOUT_CALLABLE = "indexer_project.logins.locked_out"
+AXES_CLIENT_IP_CALLABLE = "indexer_project.admin_login_limits.address_of"
+AXES_WHITELIST_CALLABLE = "indexer_project.admin_login_limits.never_locked_out"
+AXES_USERNAME_CALLABLE = "indexer_project.admin_login_limits.name_of"
+AXES_LOCKOUT_CALLABLE = "indexer_project.admin_login_limits.locked_out"
 AXES_LOCKOUT_PARAMETERS = ["ip_address"]
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
@@ -189,15 +189,15 @@ OUTBOX_KEEP_HOURS = env.whole("queue", "OUTBOX_KEEP_HOURS", 24)
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": [
-        "balances.api.renderers.Json",
-        "balances.api.renderers.BrowsablePage",
+        "balances.api.responses.renderers.Json",
+        "balances.api.responses.renderers.BrowsablePage",
     ],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "balances.api.renderers.Negotiation",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "balances.api.responses.renderers.Negotiation",
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
-    "DEFAULT_THROTTLE_CLASSES": ["balances.api.throttles.Throttle"],
+    "DEFAULT_THROTTLE_CLASSES": ["balances.api.throttling.Throttle"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "balances.api.problems.problem_details",
+    "EXCEPTION_HANDLER": "balances.api.responses.problems.problem_details",
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": "format",
 }
@@ -206,10 +206,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "OAS_VERSION": "3.1.0",
-    "PREPROCESSING_HOOKS": ["balances.api.documentation.without_trailing_slash"],
+    "PREPROCESSING_HOOKS": ["balances.api.openapi.parameters.without_trailing_slash"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "balances.api.presentation.presented",
+        "balances.api.openapi.info.presented",
     ],
     "SORT_OPERATION_PARAMETERS": False,  # what a route is about comes first
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "defaultModelsExpandDepth": 0, "displayRequestDuration": True},
@@ -265,7 +265,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "line": {
-            "()": "indexer_project.log_lines.OneLine",
+            "()": "indexer_project.log_formatter.OneLine",
             "format": "{asctime} {levelname} {name} {message}",
             "style": "{",
         }

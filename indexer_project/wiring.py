@@ -6,16 +6,16 @@ from contextlib import contextmanager
 
 from django.conf import settings
 
-from blocks.addresses import parse_endpoints
-from blocks.answers import TransactionAnswer
-from blocks.synchronizer import SyncSettings
-from events.message_limit import MessageLimit
-from events.postgres_queue import PostgresQueue
-from events.profiles import Profile, profile_for
-from events.queues import Queue
-from events.recorder import Recorder
-from events.relay import Relay
-from events.sqs import SqsQueue, SqsSettings
+from blocks.source.endpoint_url import parse_endpoints
+from blocks.source.payloads import TransactionAnswer
+from blocks.sync.synchronizer import SyncSettings
+from events.outbox.message_limit import MessageLimit
+from events.outbox.recorder import Recorder
+from events.parsing.profiles import Profile, profile_for
+from events.queues.base import Queue
+from events.queues.postgres import PostgresQueue
+from events.queues.sqs.queue import SqsQueue, SqsSettings
+from events.queues.sqs.relay import Relay
 
 
 def sync_settings() -> SyncSettings:

@@ -40,7 +40,7 @@ finally:
     connection.close()
 
 # They read tables and routes, and models are there only now.
-from balances.api.express import Express  # noqa: E402
+from balances.api.fast_path import Express  # noqa: E402
 from indexer_project.metrics import MetricsPortTaken, serve_metrics  # noqa: E402
 
 application = Express(_django)

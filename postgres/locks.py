@@ -26,15 +26,15 @@ class Lock(IntEnum):
     """What is locked, and the second key."""
 
     SYNCHRONIZER = 0x676E6F00
-    """Held by the session that stores windows (`blocks.leadership`)."""
+    """Held by the session that stores windows (`blocks.sync.leadership`)."""
     GATE = 0x676E6F01
-    """Shared by transactions that apply messages, exclusive to one that corrects (`events.gate`)."""
+    """Shared by transactions that apply messages, exclusive to one that corrects (`events.ledger_lock`)."""
     CORRECTION = 0x676E6F02
-    """Held by the session that corrects, for all of its transactions (`events.gate`)."""
+    """Held by the session that corrects, for all of its transactions (`events.ledger_lock`)."""
     RANKING = 0x676E6F03
-    """Held by the session that ranks holders (`balances.ranking`)."""
+    """Held by the session that ranks holders (`balances.ledger.ranking`)."""
     CHECKPOINTS = 0x676E6F04
-    """Held by a transaction that makes checkpoints (`balances.checkpoints`)."""
+    """Held by a transaction that makes checkpoints (`balances.history.checkpoints`)."""
 
     @property
     def key(self) -> str:
@@ -55,7 +55,7 @@ _OWN = (
 """The condition on a row of `pg_locks AS lock` that it is one of this deployment's locks that is held."""
 
 # State "active" and waiting for its client: in the middle of a COPY or of a result. The project's own sessions under a
-# lock send and take such things in a second or so. A silent leader is ended by a standby (`blocks.leadership`).
+# lock send and take such things in a second or so. A silent leader is ended by a standby (`blocks.sync.leadership`).
 _STUCK = f"""
 SELECT pid FROM pg_stat_activity AS holder
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active' AND wait_event_type = 'Client'

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
+from balances.indexed_height import read_progress
 from balances.processor import Processor
-from balances.progress import read_progress
 from blocks import store
-from blocks.answers import BlockAnswer, TransactionAnswer
-from blocks.plan import Span
-from events.postgres_queue import PostgresQueue
+from blocks.source.payloads import BlockAnswer, TransactionAnswer
+from blocks.spans import Span
+from events.queues.postgres import PostgresQueue
 from indexer_project import wiring
 from replay.recording import Recording
 from tests.conftest import ROOT, recorded

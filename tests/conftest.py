@@ -11,10 +11,11 @@ import pytest
 from django.conf import settings
 from django.db import connections
 
-from balances import segments
+from balances.ledger import segments
 from demo.environment import direct_loopback
-from events.sqs import SqsQueue, SqsSettings
-from indexer_project import embedded_postgres, localstack
+from dev import localstack
+from events.queues.sqs.queue import SqsQueue, SqsSettings
+from indexer_project import embedded_postgres
 from indexer_project.databases import database_at
 from indexer_project.settings import env
 from replay.recording import Recording, load_recording

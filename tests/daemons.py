@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from indexer_project.localstack import free_port
+from dev.localstack import free_port
 from tests.conftest import ROOT, database_url
-from tests.events.waiting import until
+from tests.polling import until
 
 _MANAGE = """
 import os, sys

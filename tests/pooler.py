@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from django.db import connections
 
-from indexer_project import localstack
+from dev import localstack
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 

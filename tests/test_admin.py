@@ -14,7 +14,7 @@ from pytest_django import DjangoDbBlocker
 
 from balances.models import Account, BalanceRow, Ranking, Token, TransferRow, TransferSegment
 from blocks.models import AcceptedGap, Block, Chain, EndpointState, IncompleteRange, SynchronizerState, TransactionRow
-from blocks.read_only import BoundedPaginator
+from blocks.readonly_admin import BoundedPaginator
 from events.models import OutboxMessage, RefusedEvent, SetAsideMessage
 from replay.recording import Recording
 from tests.chains import fill_database
@@ -179,7 +179,7 @@ def test_lists_cost_few_queries_and_never_count_everything(
 
 def test_a_count_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     Account.objects.bulk_create(Account(address=f"account-{number}") for number in range(30))
-    monkeypatch.setattr("blocks.read_only.COUNTED_ROWS", 20)
+    monkeypatch.setattr("blocks.readonly_admin.COUNTED_ROWS", 20)
     assert BoundedPaginator(Account.objects.order_by("-id"), 7).count == 20
 
 
@@ -187,7 +187,7 @@ def test_a_list_that_was_not_counted_to_its_end_says_so(
     chain: Recording, admin: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert b"of more" not in admin.get(list_of(Block)).content
-    monkeypatch.setattr("blocks.read_only.COUNTED_ROWS", 200)
+    monkeypatch.setattr("blocks.readonly_admin.COUNTED_ROWS", 200)
     page = admin.get(list_of(Block)).content.decode()
     assert "Blocks: the first 200 of more" in page
 

@@ -14,9 +14,9 @@ from demo import processes as demo_processes
 from demo.alone import alone
 from demo.environment import defaults, direct_loopback
 from demo.processes import Processes, uninterrupted
-from indexer_project.localstack import free_port
+from dev.localstack import free_port
 from tests.conftest import ROOT
-from tests.events.waiting import until
+from tests.polling import until
 
 # A process that ignores SIGTERM and has a child that does, too; both numbers go to its log.
 STUBBORN = """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer_project.localstack import free_port
+from dev.localstack import free_port
 from tests.balances.api.routes import STREAM, make_ready
 from tests.chains import fill_database
 from tests.conftest import ROOT, database_url

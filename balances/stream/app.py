@@ -12,18 +12,18 @@ from django.db import Error
 from django.http import QueryDict
 from django.utils.datastructures import CaseInsensitiveMapping
 
-from balances.api.cors import METHODS, cors_headers, is_preflight
-from balances.api.path_prefix import place
-from balances.api.problems import PROBLEM_JSON, problem
-from balances.api.refusals import RETRY_SECONDS, BadParameter, shown
-from balances.api.throttles import TooManyRequests, count_request
-from balances.stream import reading
-from balances.stream.asked import LAST_EVENT_ID, Asked, read_asked
-from balances.stream.connections import Connections
+from balances.api.middleware.cors import METHODS, cors_headers, is_preflight
+from balances.api.middleware.path_prefix import place
+from balances.api.responses.problems import PROBLEM_JSON, problem
+from balances.api.throttling import TooManyRequests, count_request
+from balances.queries.errors import RETRY_SECONDS, BadParameter, shown
+from balances.stream import pages
+from balances.stream.db_threads import Connections
+from balances.stream.delivery import Listening
+from balances.stream.event_ids import end_of
 from balances.stream.hub import Hub
-from balances.stream.listener import Listener
-from balances.stream.listening import Listening
-from balances.stream.positions import end_of
+from balances.stream.subscriber import Listener
+from balances.stream.subscription import LAST_EVENT_ID, Asked, read_asked
 
 PATH = "/events/stream"
 EVENT_STREAM = "text/event-stream"
@@ -89,7 +89,7 @@ class Stream:
             asked = read_asked(QueryDict(scope["query_string"]), _headers(scope).get(LAST_EVENT_ID))
             if asked.wanted.tokens:
                 with suppress(Error):  # then no client is refused
-                    await self.shared.run(reading.check_tokens, asked.wanted.tokens)
+                    await self.shared.run(pages.check_tokens, asked.wanted.tokens)
         except TooManyRequests as refused:
             later = headers | {"Retry-After": str(refused.wait)}
             await _refuse(send, HTTPStatus.TOO_MANY_REQUESTS, later, str(refused.detail))

@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 
-from balances.progress import Progress
-from balances.stream import frames
-from balances.stream.listener import Listener
-from balances.stream.positions import Position, end_of
-from balances.stream.reading import Page, Transfer
+from balances.indexed_height import Progress
+from balances.stream import sse
+from balances.stream.event_ids import Position, end_of
+from balances.stream.pages import Page, Transfer
+from balances.stream.subscriber import Listener
 
 Index = defaultdict[str, set[Listener]]
 
@@ -86,14 +86,14 @@ class Hub:
 
     def beat(self) -> None:
         """A sign of life to everybody: how far the index is, where that is news."""
-        frame = frames.COMMENT
+        frame = sse.COMMENT
         if self.progress != self._told:
-            frame = frames.progress(self.progress, self.head, self._generation)
+            frame = sse.progress(self.progress, self.head, self._generation)
             self._told = self.progress
         for listener in tuple(self._live):
             # Who came ahead of the head must not be given an earlier id.
             position = max(self.head, listener.position)
-            listener.offer(position, self._generation, frame if position == self.head else frames.COMMENT)
+            listener.offer(position, self._generation, frame if position == self.head else sse.COMMENT)
 
     def _see(self, progress: Progress) -> None:
         self.progress = progress
@@ -114,13 +114,13 @@ class Hub:
         self._generation = reached.generation
         for listener in tuple(self._live):
             position = max(self.head, listener.position)
-            self._offer(listener, position, frames.corrected(reached, position))
+            self._offer(listener, position, sse.corrected(reached, position))
 
     def _hand_out(self, page: Page) -> None:
         # Written once, whoever gets it, and only when somebody does.
         @cache
         def frame(number: int, text_amounts: bool) -> bytes:
-            return frames.transfer(page.transfers[number], self._generation, text_amounts=text_amounts)
+            return sse.transfer(page.transfers[number], self._generation, text_amounts=text_amounts)
 
         @cache
         def every_frame(text_amounts: bool) -> bytes:

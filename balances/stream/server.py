@@ -10,10 +10,10 @@ from typing import NoReturn
 import uvicorn
 
 from balances.stream.app import Stream
-from balances.stream.connections import Connections
-from balances.stream.following import follow
+from balances.stream.db_threads import Connections
+from balances.stream.delivery import BEAT_SECONDS
+from balances.stream.follower import follow
 from balances.stream.hub import Hub
-from balances.stream.listening import BEAT_SECONDS
 
 SEND_BUFFER_BYTES = 128 * 1024
 DEAD_MILLISECONDS = 60_000

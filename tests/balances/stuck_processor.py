@@ -16,10 +16,10 @@ import django
 def main(where: str, url: str = "") -> None:
     django.setup()
 
-    from events import outbox
-    from events.postgres_queue import PostgresQueue
-    from events.sqs import SqsQueue, SqsSettings
-    from tests.balances.ledger import processor
+    from events.outbox import store
+    from events.queues.postgres import PostgresQueue
+    from events.queues.sqs.queue import SqsQueue, SqsSettings
+    from tests.balances.ledger_factories import processor
 
     def stick(*arguments: Any) -> None:
         sys.stdout.write("stuck\n")
@@ -27,14 +27,14 @@ def main(where: str, url: str = "") -> None:
         sys.stdin.read()
         sys.exit()
 
-    mark_applied = outbox.mark_applied
+    mark_applied = store.mark_applied
 
     def mark_and_stick(ids: Sequence[int]) -> None:
         mark_applied(ids)
         stick()
 
     if where == "before-commit":
-        outbox.mark_applied = mark_and_stick
+        store.mark_applied = mark_and_stick
     else:
         SqsQueue._acknowledge = stick  # type: ignore[assignment,method-assign]  # this is the place to stop at
     settings = SqsSettings(url=url, name="", region="", create=False, visibility_seconds=1)

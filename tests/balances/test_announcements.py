@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from balances.apply import apply
+from balances.ledger.apply import apply
 from balances.models import Announcement, Token
-from events.message import Message, Packer, decode
-from tests.events.making import CHAIN, TOKEN
+from events.outbox.message import Message, Packer, decode
+from tests.events.factories import CHAIN, TOKEN
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 

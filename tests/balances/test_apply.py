@@ -8,11 +8,11 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from balances import ranking
-from balances.apply import apply
+from balances.ledger import ranking
+from balances.ledger.apply import apply
 from balances.models import Account, Balance, Token, TokenTotals, Transfer
-from tests.balances.ledger import added_up, balances, expect_conserved, messages, of
-from tests.events.making import TOKEN, Row
+from tests.balances.ledger_factories import added_up, balances, expect_conserved, messages, of
+from tests.events.factories import TOKEN, Row
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 

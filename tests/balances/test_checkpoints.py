@@ -10,18 +10,18 @@ import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 
-from balances import checkpoints, past
-from balances.audit import audit
+from balances.history import checkpoints, point_in_time
+from balances.indexed_height import read_progress
 from balances.models import BalanceCheckpoint, CheckpointMark, CheckpointWalk, Transfer
-from balances.progress import read_progress
+from balances.reconciliation.audit import audit
 from blocks import gaps
 from blocks.models import Chain
-from blocks.plan import Span
-from events import outbox
-from tests.balances.ledger import apply_all, put, start_chain
-from tests.balances.making_history import every_height, held_by, longest_stretch, walk, zipf_rows
+from blocks.spans import Span
+from events.outbox import store
+from tests.balances.history_factories import every_height, held_by, longest_stretch, walk, zipf_rows
+from tests.balances.ledger_factories import apply_all, put, start_chain
 from tests.chains import fill_database
-from tests.events.making import Row
+from tests.events.factories import Row
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db]
 
@@ -47,7 +47,7 @@ def expect_the_past(last: int, every: int = 1) -> None:
         cursor.execute("ANALYZE transfers, checkpoint_marks, balance_checkpoints")
     pairs = list(held_by(last))
     for height, held in every_height(range(-1, last + 1, every)).items():
-        assert past.amounts_at(height, pairs) == held, height
+        assert point_in_time.amounts_at(height, pairs) == held, height
 
 
 def expect_right(last: int, stretch: int, every: int = 1) -> None:
@@ -296,7 +296,7 @@ def test_who_applies_while_a_walker_says_how_far_it_goes(
     walk()
     gaps.accept(Span(20, 30), "nobody has it")
     looked, commit = threading.Event(), threading.Event()
-    mark_applied = outbox.mark_applied
+    mark_applied = store.mark_applied
 
     def wait_and_mark(ids: Sequence[int]) -> None:
         # By now it has looked how far walkers go.
@@ -304,7 +304,7 @@ def test_who_applies_while_a_walker_says_how_far_it_goes(
         assert commit.wait(20)
         mark_applied(ids)
 
-    monkeypatch.setattr(outbox, "mark_applied", wait_and_mark)
+    monkeypatch.setattr(store, "mark_applied", wait_and_mark)
     applying = threading.Thread(target=lambda: closing_connection(fill_the_gap))
 
     def read_and_let_him_begin() -> Any:

@@ -12,15 +12,16 @@ import pytest
 from django.db import transaction
 
 from balances.models import Transfer
-from events import gate, outbox
-from events.postgres_queue import PostgresQueue
-from events.relay import Relay
-from events.sqs import SqsQueue, SqsSettings
-from tests.balances.ledger import apply_all, expect_conserved, of, processor, put
-from tests.balances.somebody import somebody
+from events import ledger_lock
+from events.outbox import store
+from events.queues.postgres import PostgresQueue
+from events.queues.sqs.queue import SqsQueue, SqsSettings
+from events.queues.sqs.relay import Relay
+from tests.balances.concurrent_worker import somebody
+from tests.balances.ledger_factories import apply_all, expect_conserved, of, processor, put
 from tests.conftest import ROOT, database_url
-from tests.events.making import Row
-from tests.events.waiting import until
+from tests.events.factories import Row
+from tests.polling import until
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]
 
@@ -73,7 +74,7 @@ def test_killed_between_receive_and_commit_it_leaves_everything_to_the_next() ->
     # PostgreSQL frees the row as soon as it sees that the connection is gone.
     until(lambda: apply_all().messages, "the dead processor's message")
     assert of() == {"g1a": 70, "g1b": 30}
-    assert outbox.depth().pending == 0
+    assert store.depth().pending == 0
     expect_conserved()
 
 
@@ -86,7 +87,7 @@ def test_killed_between_receive_and_commit_its_messages_come_back_from_sqs(sqs: 
     one = processor(sqs)
     until(lambda: one.process_batch(1), "redelivery")
     assert of() == {"g1a": 70, "g1b": 30}
-    assert outbox.depth().pending == 0
+    assert store.depth().pending == 0
     expect_conserved()
 
 
@@ -96,7 +97,7 @@ def test_killed_between_commit_and_acknowledgement_what_comes_again_changes_noth
     publish(sqs)
     with killed_when_stuck("before-acknowledgement", sqs.url()):
         assert of() == {"g1a": 70, "g1b": 30}, "it was committed"
-        assert outbox.depth().pending == 0
+        assert store.depth().pending == 0
     one = processor(sqs)
     until(lambda: one.process_batch(1), "redelivery")
     assert of() == {"g1a": 70, "g1b": 30}
@@ -109,7 +110,7 @@ def test_a_processor_that_is_frozen_in_a_batch_loses_it_to_others_and_goes_on_af
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It holds rows of the outbox and keeps everyone out who wants the ledger for himself: not for ever."""
-    monkeypatch.setattr(gate, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(ledger_lock, "IDLE_SECONDS", 0.2)
     put(ROWS)
     with closing(PostgresQueue()) as queue:
         one = processor(queue)
@@ -127,7 +128,7 @@ def test_a_processor_that_is_frozen_in_a_batch_loses_it_to_others_and_goes_on_af
         with somebody(work):
             until(lambda: apply_all().messages == 1, "its message applied by another")
             with transaction.atomic():
-                gate.close(5)
+                ledger_lock.close(5)
             put([Row(3, 0, 0, "g1b", "", 5)])
     assert one.messages == 1, "the next message, applied by it"
     assert of() == {"g1a": 70, "g1b": 25}

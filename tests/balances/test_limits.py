@@ -9,20 +9,21 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from balances import checkpoints
 from balances import processor as processors
-from balances.apply import apply, halves
+from balances.checkpoint_worker import Walker
+from balances.history import checkpoints
+from balances.ledger.apply import apply, halves
 from balances.models import CheckpointWalk, Transfer
-from balances.walker import Walker
-from events import gate, outbox
-from events.message import Message, decode
+from events import ledger_lock
 from events.models import SetAsideMessage
-from events.postgres_queue import PostgresQueue
+from events.outbox import store
+from events.outbox.message import Message, decode
+from events.queues.postgres import PostgresQueue
 from postgres.errors import Reaction, reaction
-from tests.balances.ledger import apply_all, expect_conserved, of, processor, put, start_chain
-from tests.balances.somebody import somebody
-from tests.events.making import CHAIN, Row
-from tests.events.waiting import until
+from tests.balances.concurrent_worker import somebody
+from tests.balances.ledger_factories import apply_all, expect_conserved, of, processor, put, start_chain
+from tests.events.factories import CHAIN, Row
+from tests.polling import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.db]
 
@@ -98,7 +99,7 @@ def test_a_message_of_which_no_part_is_small_enough_is_waited_for_and_kept(monke
     with at_most(0), closing(PostgresQueue()) as queue, pytest.raises(OperationalError) as refused:
         processor(queue).process_batch(0)
     assert reaction(refused.value) is Reaction.SMALLER
-    assert outbox.depth() == outbox.Depth(pending=1, set_aside=0)
+    assert store.depth() == store.Depth(pending=1, set_aside=0)
     assert not Transfer.objects.exists()
     assert apply_all().transfers == 20
     expect_conserved()
@@ -115,7 +116,7 @@ def test_a_message_too_large_in_one_part_and_refused_in_another_is_set_aside_as_
             apply_all()
         finally:
             cursor.execute("ALTER TABLE transfers DROP CONSTRAINT odd")
-    assert outbox.depth() == outbox.Depth(pending=0, set_aside=1)
+    assert store.depth() == store.Depth(pending=0, set_aside=1)
     assert not Transfer.objects.exists(), "its first half is not left behind"
     expect_conserved()
 
@@ -140,7 +141,7 @@ def test_halves_are_the_message() -> None:
 def test_checkpoints_that_are_too_many_at_once_are_made_in_smaller_steps(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("balances.walker.LEAST_BATCH", 10)
+    monkeypatch.setattr("balances.checkpoint_worker.LEAST_BATCH", 10)
     monkeypatch.setattr(checkpoints, "BATCH", 1_000)
     put(*(rows(height, 10) for height in range(1, 31)))
     apply_all()
@@ -160,7 +161,7 @@ def test_checkpoints_that_are_too_many_at_once_are_made_in_smaller_steps(
 
 
 def test_a_frozen_checkpoint_pass_stops_no_other_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(ledger_lock, "IDLE_SECONDS", 0.2)
     put(*(rows(height, 10) for height in range(1, 4)))
     apply_all()
     lost: list[bool] = []

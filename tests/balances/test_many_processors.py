@@ -10,15 +10,15 @@ from contextlib import closing
 import pytest
 from django.db import connection, transaction
 
-from balances.apply import apply
+from balances.ledger.apply import apply
 from balances.models import Token
-from events import outbox
-from events.message import Packer, decode
-from events.postgres_queue import PostgresQueue
-from tests.balances.ledger import added_up, balances, expect_conserved, messages, processor, put
-from tests.balances.somebody import closing_connection, waits
-from tests.events.making import CHAIN, TOKEN, Row
-from tests.events.waiting import until
+from events.outbox import store
+from events.outbox.message import Packer, decode
+from events.queues.postgres import PostgresQueue
+from tests.balances.concurrent_worker import closing_connection, waits
+from tests.balances.ledger_factories import added_up, balances, expect_conserved, messages, processor, put
+from tests.events.factories import CHAIN, TOKEN, Row
+from tests.polling import until
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]
 
@@ -76,7 +76,7 @@ def test_processors_on_hot_accounts_never_deadlock_and_end_with_the_right_sums(
         at_once(work)
     assert "waits" not in caplog.text, "no deadlock that was tried again"
     assert balances() == added_up(row for rows in lists for row in rows)
-    assert outbox.depth() == outbox.Depth(0, 0)
+    assert store.depth() == store.Depth(0, 0)
     expect_conserved()
 
 

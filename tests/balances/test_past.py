@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection
 
-from balances import checkpoints, past
+from balances.history import checkpoints, point_in_time
+from balances.history.statement_sql import PAGE, Part, Place, balances_of
 from balances.models import Token, Transfer
-from balances.statements import PAGE, Part, Place, balances_of
-from tests.balances.ledger import apply_all, put, start_chain
-from tests.balances.making_history import every_height, walk, zipf_rows
+from tests.balances.history_factories import every_height, walk, zipf_rows
+from tests.balances.ledger_factories import apply_all, put, start_chain
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db]
 
@@ -42,14 +42,14 @@ def test_a_series_of_any_heights(chance: random.Random) -> None:
     for account, token in known[LAST]:
         if account != checkpoints.NOBODY:
             some = sorted(chance.sample(heights, chance.randrange(1, 40)))
-            assert past.points(account, token, some) == [known[at].get((account, token), 0) for at in some]
+            assert point_in_time.points(account, token, some) == [known[at].get((account, token), 0) for at in some]
 
 
 def test_supplies(chance: random.Random) -> None:
     tokens = list(Token.objects.values_list("id", flat=True))
     for height, held in every_height(range(-1, LAST + 1, 10)).items():
         nobodys = {token: -amount for (account, token), amount in held.items() if account == checkpoints.NOBODY}
-        assert past.supplies_at(height, tokens) == nobodys
+        assert point_in_time.supplies_at(height, tokens) == nobodys
 
 
 def test_statements_page_by_page(chance: random.Random) -> None:

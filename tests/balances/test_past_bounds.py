@@ -8,12 +8,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from balances import checkpoints, past, segments
-from balances.api.asking import Slice
-from balances.api.filters import BalanceFilters, When
-from balances.api.past import holders
-from balances.statements import PAGE, Part, balances_of
-from tests.balances.making_history import walk
+from balances.history import checkpoints, point_in_time
+from balances.history.statement_sql import PAGE, Part, balances_of
+from balances.ledger import segments
+from balances.queries.filters import BalanceFilters, When
+from balances.queries.historical import holders
+from balances.queries.page import Slice
+from tests.balances.history_factories import walk
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db]
 
@@ -79,15 +80,15 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def test_a_balance_costs_less_than_a_stretch() -> None:
     for height in (0, 7, 1234, LAST - 1, LAST):
-        assert looked_at(lambda at=height: past.amounts_at(at, [(BUSY, 3)])) < STRETCH  # type: ignore[misc]  # a lambda in a loop
-    assert looked_at(lambda: past.amounts_at(LAST - 9, [(BUSY, token) for token in range(1, 21)])) < STRETCH
-    assert looked_at(lambda: past.supplies_at(2000, range(1, 21))) < STRETCH
+        assert looked_at(lambda at=height: point_in_time.amounts_at(at, [(BUSY, 3)])) < STRETCH  # type: ignore[misc]  # a lambda in a loop
+    assert looked_at(lambda: point_in_time.amounts_at(LAST - 9, [(BUSY, token) for token in range(1, 21)])) < STRETCH
+    assert looked_at(lambda: point_in_time.supplies_at(2000, range(1, 21))) < STRETCH
 
 
 def test_a_series_costs_less_than_a_stretch_for_each_point_and_reads_nothing_twice() -> None:
     far, near = range(100, LAST, 500), range(3000, 3000 + STRETCH // 4)
-    assert looked_at(lambda: past.points(BUSY, 3, far)) < STRETCH * len(far)
-    assert looked_at(lambda: past.points(BUSY, 3, near)) < 3 * STRETCH
+    assert looked_at(lambda: point_in_time.points(BUSY, 3, far)) < STRETCH * len(far)
+    assert looked_at(lambda: point_in_time.points(BUSY, 3, near)) < 3 * STRETCH
 
 
 def test_a_statement_reads_the_stretches_that_it_tells_of() -> None:

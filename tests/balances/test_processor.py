@@ -11,18 +11,18 @@ import pytest
 from django.db import DataError, InterfaceError, OperationalError, ProgrammingError, transaction
 
 from balances import processor as processor_module
-from balances.apply import apply
+from balances.indexed_height import read_progress
+from balances.ledger.apply import apply
 from balances.models import Balance, Transfer
 from balances.processor import Processor
-from balances.progress import read_progress
-from events import outbox
-from events.message import decode
 from events.models import OutboxMessage, SetAsideMessage
-from events.postgres_queue import PostgresQueue
-from events.queues import Delivery
-from events.sqs import QueueUnavailable
-from tests.balances.ledger import apply_all, drain, expect_conserved, of, processor, put, start_chain
-from tests.events.making import CHAIN, Row, put_messages
+from events.outbox import store
+from events.outbox.message import decode
+from events.queues.base import Delivery
+from events.queues.postgres import PostgresQueue
+from events.queues.sqs.queue import QueueUnavailable
+from tests.balances.ledger_factories import apply_all, drain, expect_conserved, of, processor, put, start_chain
+from tests.events.factories import CHAIN, Row, put_messages
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
@@ -59,7 +59,7 @@ def changed(row: OutboxMessage, **fields: Any) -> str:
     return json.dumps(json.loads(row.body) | fields)
 
 
-def store(row: OutboxMessage, body: str) -> None:
+def rewrite_body(row: OutboxMessage, body: str) -> None:
     OutboxMessage.objects.filter(id=row.id).update(body=body)
 
 
@@ -77,7 +77,7 @@ def test_a_batch_is_applied_and_marked_so() -> None:
     put(mint(1), mint(2), mint(3))
     one = apply_all()
     assert of() == {"g1a": 30}
-    assert outbox.depth() == outbox.Depth(0, 0)
+    assert store.depth() == store.Depth(0, 0)
     assert (one.messages, one.transfers) == (3, 3)
 
 
@@ -107,21 +107,21 @@ def test_a_message_whose_row_was_pruned_long_ago_changes_nothing() -> None:
 def test_a_message_of_a_future_version_is_set_aside_others_go_on_and_it_is_applied_once_it_is_understood() -> None:
     start_chain([(0, 40)])
     future, ordinary = put(mint(5), mint(9, to="g1b"))
-    store(future, changed(future, version=2))
+    rewrite_body(future, changed(future, version=2))
     apply_all()
     assert of() == {"g1b": 10}
     assert set_aside() == [(future.id, "version 2, and this program reads version 1")]
-    assert outbox.depth() == outbox.Depth(pending=0, set_aside=1)
+    assert store.depth() == store.Depth(pending=0, set_aside=1)
     assert OutboxMessage.objects.filter(id=future.id, applied_at=None).exists(), "the row stays"
     assert read_progress().indexed == 4, "and the indexed height does not pass it"
     apply_all()
     assert len(set_aside()) == 1, "it does not come by itself"
 
-    store(future, future.body)  # the upgrade: this program now understands what it says
-    assert outbox.redrive() == 1
+    rewrite_body(future, future.body)  # the upgrade: this program now understands what it says
+    assert store.redrive() == 1
     apply_all()
     assert of() == {"g1a": 10, "g1b": 10}
-    assert outbox.depth() == outbox.Depth(0, 0)
+    assert store.depth() == store.Depth(0, 0)
     assert read_progress().indexed == 40
     assert ordinary.id not in {outbox_id for outbox_id, _ in set_aside()}
     expect_conserved()
@@ -143,11 +143,11 @@ def test_garbage_in_the_queue_is_set_aside_and_others_go_on(garbage: str) -> Non
 def test_garbage_in_the_outbox_is_set_aside_with_its_row_and_others_go_on() -> None:
     start_chain([(0, 40)])
     broken, _ = put(mint(5), mint(9))
-    store(broken, "garbage")
+    rewrite_body(broken, "garbage")
     apply_all()
     assert of() == {"g1a": 10}
     assert [outbox_id for outbox_id, _ in set_aside()] == [broken.id]
-    assert outbox.depth() == outbox.Depth(pending=0, set_aside=1)
+    assert store.depth() == store.Depth(pending=0, set_aside=1)
     assert read_progress().indexed == 4
 
 
@@ -159,7 +159,7 @@ def test_a_message_of_another_chain_is_set_aside_and_changes_no_row_of_this_one(
     assert outbox_id is None
     assert "other-1" in reason
     assert CHAIN in reason
-    assert outbox.depth() == outbox.Depth(pending=1, set_aside=0), "the row of that number is this chain's own"
+    assert store.depth() == store.Depth(pending=1, set_aside=0), "the row of that number is this chain's own"
 
 
 def test_a_database_without_a_chain_believes_no_message() -> None:
@@ -167,7 +167,7 @@ def test_a_database_without_a_chain_believes_no_message() -> None:
     one = Processor(Handed(row.body), lambda: None, threading.Event())
     one.process_batch(0)
     assert of() == {}
-    assert outbox.depth().pending == 1
+    assert store.depth().pending == 1
 
 
 def test_what_is_set_aside_is_left_with_the_queue_and_the_rest_is_acknowledged() -> None:
@@ -189,8 +189,8 @@ def test_what_a_person_discarded_is_acknowledged_should_it_come_again() -> None:
 def test_a_copy_that_cannot_be_understood_of_a_row_that_is_applied_is_passed_over() -> None:
     """A newer processor beside this one was quicker."""
     (row,) = put(mint(1))
-    store(row, changed(row, version=2))
-    outbox.mark_applied([row.id])
+    rewrite_body(row, changed(row, version=2))
+    store.mark_applied([row.id])
     process(changed(row, version=2))
     assert set_aside() == []
 
@@ -203,7 +203,7 @@ def test_a_message_that_was_tampered_with_is_set_aside_and_its_row_still_waits()
     process(changed(row, transfers=[[1, 0, 0, 0, -1, 0, "1000000"]]))
     assert of() == {}
     assert set_aside() == [(None, f"it is not what the outbox holds as message {row.id}")]
-    assert outbox.depth() == outbox.Depth(pending=1, set_aside=0)
+    assert store.depth() == store.Depth(pending=1, set_aside=0)
     process(row.body)
     assert of() == {"g1a": 10}
 
@@ -212,7 +212,7 @@ def test_a_tampered_version_does_not_set_the_row_aside() -> None:
     (row,) = put(mint(1))
     process(changed(row, version=9))
     assert [outbox_id for outbox_id, _ in set_aside()] == [None]
-    assert outbox.depth() == outbox.Depth(pending=1, set_aside=0)
+    assert store.depth() == store.Depth(pending=1, set_aside=0)
 
 
 def test_old_messages_of_a_database_made_anew_do_not_pass_for_its_own() -> None:
@@ -228,11 +228,11 @@ def test_old_messages_of_a_database_made_anew_do_not_pass_for_its_own() -> None:
 
 def test_a_row_that_claims_another_rows_number_is_set_aside_and_the_other_is_applied() -> None:
     liar, honest = put(mint(1), mint(2, to="g1b"))
-    store(liar, changed(liar, id=honest.id))
+    rewrite_body(liar, changed(liar, id=honest.id))
     apply_all()
     assert of() == {"g1b": 10}
     assert [outbox_id for outbox_id, _ in set_aside()] == [liar.id]
-    assert outbox.depth() == outbox.Depth(pending=0, set_aside=1)
+    assert store.depth() == store.Depth(pending=0, set_aside=1)
 
 
 # What the database refuses, and when it is away
@@ -252,7 +252,7 @@ def test_a_message_that_the_database_refuses_is_set_aside_and_others_are_applied
     one = apply_all()
     assert of() == {"g1a": 20}
     assert set_aside() == [(rows[1].id, "the database refuses it: out of range")]
-    assert outbox.depth() == outbox.Depth(pending=0, set_aside=1)
+    assert store.depth() == store.Depth(pending=0, set_aside=1)
     assert (one.messages, one.transfers) == (2, 2)
     expect_conserved()
 
@@ -271,7 +271,7 @@ def test_an_error_that_is_not_the_messages_fault_sets_nothing_aside_and_counts_n
     with pytest.raises(type(error)):
         one.process_batch(0)
     assert set_aside() == []
-    assert outbox.depth().pending == 1
+    assert store.depth().pending == 1
     assert (one.messages, one.transfers) == (0, 0)
 
 
@@ -281,7 +281,7 @@ def test_what_is_rolled_back_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> 
     def fail(ids: Any) -> None:
         raise OperationalError("connection lost")
 
-    monkeypatch.setattr(outbox, "mark_applied", fail)
+    monkeypatch.setattr(store, "mark_applied", fail)
     one = processor(Handed(row.body))
     with pytest.raises(OperationalError):
         one.process_batch(0)
@@ -329,24 +329,24 @@ def test_a_stop_finishes_the_batch_in_hand_and_begins_no_other(monkeypatch: pyte
     one.run()
     queue.close()
     assert one.messages == 10
-    assert outbox.depth().pending == 15
+    assert store.depth().pending == 15
     assert of() == {"g1a": 10}
 
 
 def test_until_applied_ends_when_nothing_is_left_but_what_was_set_aside() -> None:
     rows = put(mint(1), mint(2))
-    store(rows[0], "garbage")
+    rewrite_body(rows[0], "garbage")
     queue = PostgresQueue()
     processor(queue).run(until_applied=True)
     queue.close()
-    assert outbox.depth() == outbox.Depth(pending=0, set_aside=1)
+    assert store.depth() == store.Depth(pending=0, set_aside=1)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_messages_applied_long_ago_are_pruned_while_it_runs() -> None:
     put_messages(2)
     old, young = OutboxMessage.objects.order_by("id").values_list("id", flat=True)
-    outbox.mark_applied([old, young])
+    store.mark_applied([old, young])
     OutboxMessage.objects.filter(id=old).update(applied_at="2020-01-01T00:00:00Z")
     with closing(PostgresQueue()) as queue:
         Processor(queue, lambda: CHAIN, threading.Event(), keep_hours=1).run(until_applied=True)

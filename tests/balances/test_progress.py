@@ -2,10 +2,10 @@
 
 import pytest
 
-from balances.progress import Progress, read_progress
-from events import outbox
-from tests.balances.ledger import put, start_chain
-from tests.events.making import CHAIN, Row
+from balances.indexed_height import Progress, read_progress
+from events.outbox import store
+from tests.balances.ledger_factories import put, start_chain
+from tests.events.factories import CHAIN, Row
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
@@ -46,16 +46,16 @@ def test_what_is_not_applied_ends_what_is_indexed_just_below_it() -> None:
     start_chain([(0, 40)])
     later, earlier = put(mint(30), mint(12))
     assert read_progress() == progress(11, 40, 40)
-    outbox.mark_applied([earlier.id])
+    store.mark_applied([earlier.id])
     assert read_progress() == progress(29, 40, 40)
-    outbox.mark_applied([later.id])
+    store.mark_applied([later.id])
     assert read_progress() == progress(40, 40, 40)
 
 
 def test_a_message_set_aside_ends_what_is_indexed() -> None:
     start_chain([(0, 40)])
     (row,) = put(mint(12))
-    outbox.set_aside("q", row.id, row.body, "why")
+    store.set_aside("q", row.id, row.body, "why")
     assert read_progress() == progress(11, 40, 40)
 
 

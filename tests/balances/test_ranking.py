@@ -7,17 +7,17 @@ from contextlib import AbstractContextManager, closing
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from balances import ranking
-from balances.announcements import Announced, announce
-from balances.apply import apply
+from balances.indexed_height import read_progress
+from balances.ledger import ranking
+from balances.ledger.apply import apply
+from balances.ledger.token_metadata import Announced, announce
 from balances.models import Balance, Ranking
-from balances.progress import read_progress
-from events import gate
-from events.postgres_queue import PostgresQueue
+from events import ledger_lock
+from events.queues.postgres import PostgresQueue
 from postgres.locks import Lock
-from tests.balances.ledger import drain, expect_conserved, messages, processor, put, start_chain
-from tests.balances.somebody import somebody
-from tests.events.making import Row
+from tests.balances.concurrent_worker import somebody
+from tests.balances.ledger_factories import drain, expect_conserved, messages, processor, put, start_chain
+from tests.events.factories import Row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -132,7 +132,7 @@ def halfway(rows: list[Row], monkeypatch: pytest.MonkeyPatch) -> AbstractContext
                 pause()
             announce(announced)
 
-        monkeypatch.setattr("balances.apply.announce", hold)
+        monkeypatch.setattr("balances.ledger.apply.announce", hold)
         moved(rows)
 
     return somebody(work)
@@ -174,7 +174,7 @@ def test_a_pass_waits_for_whoever_applies_and_gives_up_with_an_error_in_time() -
 
     def work(pause: Callable[[], None]) -> None:
         with transaction.atomic():
-            gate.pass_through()
+            ledger_lock.pass_through()
             pause()
 
     with somebody(work), pytest.raises(OperationalError):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
-from balances.progress import read_progress
+from balances.indexed_height import read_progress
 from balances.readiness import why_not_ready
 from blocks import store
 from blocks.models import AcceptedGap, Chain, EndpointState

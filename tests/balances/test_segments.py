@@ -9,20 +9,21 @@ from itertools import pairwise
 import pytest
 from django.db import connection, transaction
 
-from balances import checkpoints, past, segments
-from balances.api.account_summary import summary
-from balances.api.asking import Slice
-from balances.api.filters import TransferFilters
-from balances.api.history import transfers
+from balances.history import checkpoints, point_in_time
+from balances.ledger import segments
 from balances.models import Token, Transfer, TransferSegment
+from balances.queries.account_summary import summary
+from balances.queries.filters import TransferFilters
+from balances.queries.page import Slice
+from balances.queries.transfers import transfers
 from blocks.models import AcceptedGap, Chain
-from events import gate
-from events.postgres_queue import PostgresQueue
-from tests.balances.ledger import apply_all, drain, expect_conserved, processor, put, start_chain
-from tests.balances.making_history import every_height, walk, zipf_rows
-from tests.balances.somebody import closing_connection, somebody, waits
-from tests.events.making import Row
-from tests.events.waiting import until
+from events import ledger_lock
+from events.queues.postgres import PostgresQueue
+from tests.balances.concurrent_worker import closing_connection, somebody, waits
+from tests.balances.history_factories import every_height, walk, zipf_rows
+from tests.balances.ledger_factories import apply_all, drain, expect_conserved, processor, put, start_chain
+from tests.events.factories import Row
+from tests.polling import until
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
@@ -209,7 +210,7 @@ def test_who_applies_is_waited_for(monkeypatch: pytest.MonkeyPatch, caplog: pyte
 
     def hold(pause: Callable[[], None]) -> None:
         with transaction.atomic():
-            gate.pass_through()
+            ledger_lock.pass_through()
             pause()
 
     with closing(PostgresQueue()) as queue:
@@ -297,8 +298,10 @@ def test_every_answer_about_an_account_is_the_same_however_many_there_are(
     tokens = list(Token.objects.values_list("id", flat=True))
     for height, held in known.items():
         pairs = [pair for pair in held if pair[0] != checkpoints.NOBODY]
-        assert past.amounts_at(height, pairs) == {pair: held[pair] for pair in pairs}
-        assert past.supplies_at(height, tokens) == {token: -amount for (who, token), amount in held.items() if not who}
+        assert point_in_time.amounts_at(height, pairs) == {pair: held[pair] for pair in pairs}
+        assert point_in_time.supplies_at(height, tokens) == {
+            token: -amount for (who, token), amount in held.items() if not who
+        }
 
 
 def pages(wanted: TransferFilters) -> Iterable[tuple[int, int, int]]:

@@ -3,9 +3,9 @@
 import pytest
 
 from balances.models import Token
-from balances.spellings import is_meant, is_possible, spellings_of, split, sub_realms, with_point
-from balances.stream import reading
-from events.grc20 import realm_and_key
+from balances.stream import pages
+from balances.token_spellings import is_meant, is_possible, spellings_of, split, sub_realms, with_point
+from events.parsing.grc20 import realm_and_key
 
 PATHS = [
     "gno.land/r/demo/foo20.FOO.0000000",
@@ -70,6 +70,6 @@ def test_a_listener_is_told_by_whatever_spelling_it_gave() -> None:
         realm, key = realm_and_key(path)
         Token.objects.create(path=path, key=key, realm=realm, standard=True)
     texts = set().union(*map(spellings_of, PATHS)) | {"gno.land/r/unknown", "gno.land/r/host#sub:NONE"}
-    found = reading._meaning(texts, PATHS)
+    found = pages._meaning(texts, PATHS)
     assert found == {path: frozenset(spellings_of(path)) for path in PATHS}
     assert "gno.land/r/host" in found["gno.land/r/host#sub.SYM.0000001"]

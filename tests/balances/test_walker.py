@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 from django.db import OperationalError
 
-from balances import checkpoints
+from balances.checkpoint_worker import BACKLOG, PAUSE_SECONDS, Walker
+from balances.history import checkpoints
 from balances.models import CheckpointWalk
-from balances.walker import BACKLOG, PAUSE_SECONDS, Walker
-from tests.balances.ledger import apply_all, put, start_chain
-from tests.balances.making_history import zipf_rows
-from tests.events.making import put_messages
+from tests.balances.history_factories import zipf_rows
+from tests.balances.ledger_factories import apply_all, put, start_chain
+from tests.events.factories import put_messages
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db]
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.db]
 def each_step_takes(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     def set_seconds(seconds: float) -> None:
         clock = iter(range(1_000))
-        monkeypatch.setattr("balances.walker.time.monotonic", lambda: seconds * next(clock))
+        monkeypatch.setattr("balances.checkpoint_worker.time.monotonic", lambda: seconds * next(clock))
 
     return set_seconds
 
@@ -63,7 +63,7 @@ def test_finish_does_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_database_that_is_away_is_waited_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("balances.walker.renew", lambda: None)  # the test's own connection
+    monkeypatch.setattr("balances.checkpoint_worker.renew", lambda: None)  # the test's own connection
     away = [True, True, False]
 
     def step(most: int | None) -> bool:

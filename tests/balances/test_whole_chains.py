@@ -12,15 +12,15 @@ from django.utils import timezone
 
 from balances.models import Token, TokenTotals
 from balances.processor import Processor
-from events import outbox
 from events.models import OutboxMessage
-from events.profiles import profile_for
-from events.recorder import Recorder
-from events.relay import Relay
-from events.sqs import SqsQueue
-from tests.balances.ledger import apply_all, balances, drain, expect_conserved, of
+from events.outbox import store
+from events.outbox.recorder import Recorder
+from events.parsing.profiles import profile_for
+from events.queues.sqs.queue import SqsQueue
+from events.queues.sqs.relay import Relay
+from tests.balances.ledger_factories import apply_all, balances, drain, expect_conserved, of
 from tests.conftest import ROOT, recorded
-from tests.events.making import CHAIN
+from tests.events.factories import CHAIN
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
@@ -140,7 +140,7 @@ def test_purging_the_queue_loses_nothing(relay: Relay, sqs_queue: SqsQueue) -> N
     one = Processor(sqs_queue, lambda: CHAIN, threading.Event())
     one.process_batch(1)
     sqs_queue.connection.client().purge_queue(QueueUrl=sqs_queue.url())
-    assert outbox.depth().pending > 0
+    assert store.depth().pending > 0
     publish_all(relay)
     assert one.process_batch(0) == 0, "it is not yet time to publish again"
     later()

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from blocks.addresses import EndpointAddress, endpoint_problems, parse_endpoints
+from blocks.source.endpoint_url import EndpointAddress, endpoint_problems, parse_endpoints
 
 
 def parsed(address: str) -> EndpointAddress:

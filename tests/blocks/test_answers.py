@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks import answers
-from blocks.answers import AnswerInvalid, AnswerRefused, BlockAnswer, CapReached
+from blocks.source import payloads
+from blocks.source.payloads import AnswerInvalid, AnswerRefused, BlockAnswer, CapReached
 from tests.conftest import recorded
 
 BLOCK = {
@@ -49,12 +49,12 @@ def body(answer: Any) -> bytes:
 
 
 def read_transaction(**changes: Any) -> Any:
-    (transaction,) = answers.read(body({"data": {"getTransactions": [TRANSACTION | changes]}})).getTransactions or []
+    (transaction,) = payloads.read(body({"data": {"getTransactions": [TRANSACTION | changes]}})).getTransactions or []
     return transaction
 
 
 def test_an_ordinary_answer() -> None:
-    data = answers.read(body({"data": {"getBlocks": [BLOCK], "getTransactions": [TRANSACTION]}}))
+    data = payloads.read(body({"data": {"getBlocks": [BLOCK], "getTransactions": [TRANSACTION]}}))
     (block,), (transaction,) = data.getBlocks or [], data.getTransactions or []
     assert (block.height, block.num_txs, block.total_txs, block.chain_id) == (7, 1, 9, "dev")
     assert (transaction.gas_used, transaction.stored_fee()) == (2**63 - 1, f"{2**63 - 1}ugnot")
@@ -65,18 +65,18 @@ def test_an_ordinary_answer() -> None:
 @pytest.mark.parametrize("name", ["gnotest-1", "test5-1"])
 def test_recorded_replies_are_read(name: str) -> None:
     recording = recorded(name)
-    data = answers.read(body({"data": {"getBlocks": recording.blocks, "getTransactions": recording.transactions}}))
+    data = payloads.read(body({"data": {"getBlocks": recording.blocks, "getTransactions": recording.transactions}}))
     assert [b.height for b in data.getBlocks or ()] == list(recording.heights)
     assert len(data.getTransactions or ()) == len(recording.transactions)
 
 
 def test_null_is_no_rows() -> None:
-    data = answers.read(b'{"data":{"getBlocks":null,"getTransactions":null,"latestBlockHeight":null}}')
+    data = payloads.read(b'{"data":{"getBlocks":null,"getTransactions":null,"latestBlockHeight":null}}')
     assert (data.getBlocks, data.getTransactions, data.latestBlockHeight) == (None, None, None)
 
 
 def test_fields_that_nobody_asked_for_do_no_harm() -> None:
-    data = answers.read(body({"extensions": {"cost": 1}, "data": {"latestBlockHeight": 5, "more": [1, {}]}}))
+    data = payloads.read(body({"extensions": {"cost": 1}, "data": {"latestBlockHeight": 5, "more": [1, {}]}}))
     assert data.latestBlockHeight == 5
 
 
@@ -120,7 +120,7 @@ def test_bytes_that_are_no_utf8_are_kept_wherever_they_are(raw: bytes) -> None:
             }
         }
     ).replace(place.encode(), b"a" + raw + b"b")
-    (transaction,) = answers.read(written).getTransactions or []
+    (transaction,) = payloads.read(written).getTransactions or []
     for text in (
         transaction.memo,
         transaction.response.error,
@@ -132,7 +132,7 @@ def test_bytes_that_are_no_utf8_are_kept_wherever_they_are(raw: bytes) -> None:
 
 def test_a_strange_row_does_not_change_an_ordinary_one_beside_it() -> None:
     rows = [TRANSACTION, TRANSACTION | {"index": 1, "memo": "\ud800"}]
-    first, second = answers.read(body({"data": {"getTransactions": rows, "getBlocks": [BLOCK]}})).getTransactions or []
+    first, second = payloads.read(body({"data": {"getTransactions": rows, "getBlocks": [BLOCK]}})).getTransactions or []
     assert json.loads(first.events) == json.loads(second.events) == [EVENT]
     assert first.memo == "hello"
 
@@ -220,13 +220,13 @@ def test_a_row_out_of_range_or_of_another_shape_is_no_answer(changes: dict[str, 
 )
 def test_garbage_is_no_answer(written: bytes) -> None:
     with pytest.raises(AnswerInvalid):
-        answers.read(written)
+        payloads.read(written)
 
 
 @given(st.binary(max_size=200))
 def test_bytes_of_any_kind_are_an_answer_or_none(written: bytes) -> None:
     with contextlib.suppress(AnswerInvalid, AnswerRefused):
-        answers.read(written)
+        payloads.read(written)
 
 
 json_values = st.recursive(
@@ -247,7 +247,7 @@ json_values = st.recursive(
 @given(st.dictionaries(st.sampled_from(["data", "errors"]), json_values) | json_values)
 def test_json_of_any_shape_is_an_answer_or_none(answer: Any) -> None:
     with contextlib.suppress(AnswerInvalid, AnswerRefused):
-        answers.read(body(answer))
+        payloads.read(body(answer))
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_json_of_any_shape_is_an_answer_or_none(answer: Any) -> None:
 def test_the_cap_is_known_by_message_and_by_code(error: dict[str, Any]) -> None:
     for errors in ([error], [{"message": "another first"}, error]):
         with pytest.raises(CapReached):
-            answers.read(body({"errors": errors, "data": {"getBlocks": [BLOCK]}}))
+            payloads.read(body({"errors": errors, "data": {"getBlocks": [BLOCK]}}))
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_the_cap_is_known_by_message_and_by_code(error: dict[str, Any]) -> None:
 )
 def test_data_beside_an_error_is_never_taken(error: dict[str, Any]) -> None:
     with pytest.raises(AnswerRefused) as refused:
-        answers.read(body({"errors": [error], "data": {"getBlocks": [BLOCK]}}))
+        payloads.read(body({"errors": [error], "data": {"getBlocks": [BLOCK]}}))
     assert not isinstance(refused.value, CapReached)
     assert error.get("message", "") in str(refused.value)
 
@@ -284,7 +284,7 @@ def test_data_beside_an_error_is_never_taken(error: dict[str, Any]) -> None:
 def test_no_errors_is_no_error() -> None:
     for errors in ("[]", "null"):
         written = b'{"errors":' + errors.encode() + b',"data":{"latestBlockHeight":7}}'
-        assert answers.read(written).latestBlockHeight == 7
+        assert payloads.read(written).latestBlockHeight == 7
 
 
 @pytest.mark.parametrize(

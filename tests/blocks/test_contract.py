@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import urllib3
 
-from blocks import query
-from blocks.addresses import parse_endpoints
-from blocks.doorbell import Doorbell
-from blocks.plan import Page, Span
-from blocks.tx_indexer import Limits, TxIndexer
-from blocks.verify import check_window
+from blocks.source import queries
+from blocks.source.client import Limits, TxIndexer
+from blocks.source.endpoint_url import parse_endpoints
+from blocks.source.subscription import Doorbell
+from blocks.spans import Page, Span
+from blocks.sync.window_checks import check_window
 from replay.server import ReplaySource
 from tests.conftest import recorded
 
@@ -76,7 +76,7 @@ def source(request: pytest.FixtureRequest, _pool: urllib3.PoolManager) -> Iterat
         url = option("--tx-indexer-url")
         # Blocks come every few seconds on real chains.
         made = Source(url, Span(0, 0), option("--min-blocks"), 60 + 10 * option("--min-blocks"), _pool)
-        tip = made.rows(query.TIP)
+        tip = made.rows(queries.TIP)
         made.span = Span(max(1, tip - STRETCH), tip)
         yield made
         return
@@ -85,7 +85,7 @@ def source(request: pytest.FixtureRequest, _pool: urllib3.PoolManager) -> Iterat
 
 
 def test_the_height_is_a_number_and_does_not_fall(source: Source) -> None:
-    heights = [source.rows(query.TIP) for _ in range(3)]
+    heights = [source.rows(queries.TIP) for _ in range(3)]
     assert all(isinstance(height, int) for height in heights)
     assert heights == sorted(heights)
     assert heights[0] >= source.span.last
@@ -182,7 +182,7 @@ def test_a_subscription_delivers_new_blocks(source: Source) -> None:
         if rings[0] >= source.min_blocks:
             enough.set()
 
-    before = source.rows(query.TIP)
+    before = source.rows(queries.TIP)
     bell = Doorbell(parse_endpoints([source.url]), ring)
     bell.start()
     try:
@@ -190,7 +190,7 @@ def test_a_subscription_delivers_new_blocks(source: Source) -> None:
     finally:
         bell.stop()
     deadline = time.monotonic() + 10
-    while source.rows(query.TIP) < before + source.min_blocks:
+    while source.rows(queries.TIP) < before + source.min_blocks:
         assert time.monotonic() < deadline, "rung for, and never there to be read"
         time.sleep(0.1)
     span = Span(before + 1, before + source.min_blocks)

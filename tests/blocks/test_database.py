@@ -11,17 +11,17 @@ import pytest
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 
 from blocks import store
-from blocks.addresses import parse_endpoints
-from blocks.answers import BlockAnswer, TransactionAnswer
-from blocks.leadership import Leadership
 from blocks.models import Block, Chain, Transaction
-from blocks.plan import Span
-from blocks.synchronizer import Synchronizer
+from blocks.source.endpoint_url import parse_endpoints
+from blocks.source.payloads import BlockAnswer, TransactionAnswer
+from blocks.spans import Span
+from blocks.sync.leadership import Leadership
+from blocks.sync.synchronizer import Synchronizer
 from events.models import OutboxMessage
 from indexer_project import wiring
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.syncing import SMALL, Sync, assert_holds, coverage, record_nothing, sync, wait_until, whole
+from tests.blocks.sync_runner import SMALL, Sync, assert_holds, coverage, record_nothing, sync, wait_until, whole
 
 pytestmark = [pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transaction=True)]
 
@@ -69,7 +69,7 @@ def test_losing_the_database_is_told_once(
     short: Recording, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is away for five tries in a row: one line says so."""
-    monkeypatch.setattr("blocks.synchronizer.RETRY_SECONDS", 0.02)
+    monkeypatch.setattr("blocks.sync.synchronizer.RETRY_SECONDS", 0.02)
     away = [True] * 5
     wait = Leadership.wait
 

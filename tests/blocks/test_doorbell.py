@@ -9,13 +9,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from blocks import doorbell
-from blocks.addresses import parse_endpoints
-from blocks.doorbell import Doorbell
+from blocks.source import subscription
+from blocks.source.endpoint_url import parse_endpoints
+from blocks.source.subscription import Doorbell
 from replay.faults import Faults
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.syncing import Sync, assert_holds, covered, wait_until, whole
+from tests.blocks.sync_runner import Sync, assert_holds, covered, wait_until, whole
 
 pytestmark = pytest.mark.indexer
 
@@ -31,8 +31,8 @@ def hanging(bell: Doorbell) -> Iterator[Doorbell]:
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doorbell, "FIRST_PAUSE", 0.05)
-    monkeypatch.setattr(doorbell, "LONGEST_PAUSE", 0.2)
+    monkeypatch.setattr(subscription, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(subscription, "LONGEST_PAUSE", 0.2)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_it_rings_for_each_new_block(short: Recording) -> None:
 def test_it_takes_the_older_protocol_where_the_newer_is_refused(
     short: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doorbell, "SUBPROTOCOLS", ("no-such-protocol", doorbell.SUBPROTOCOLS[1]))
+    monkeypatch.setattr(subscription, "SUBPROTOCOLS", ("no-such-protocol", subscription.SUBPROTOCOLS[1]))
     rings: list[int] = []
     with (
         ReplaySource(short, start=10) as source,
@@ -104,7 +104,7 @@ def test_it_comes_back_when_the_server_was_restarted(short: Recording) -> None:
 def test_a_silent_socket_is_noticed_and_left(
     short: Recording, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(doorbell, "PING_SECONDS", 0.2)
+    monkeypatch.setattr(subscription, "PING_SECONDS", 0.2)
     caplog.set_level(logging.INFO)
     rings: list[int] = []
     with (

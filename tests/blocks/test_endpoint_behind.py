@@ -4,12 +4,13 @@ import logging
 
 import pytest
 
-from blocks import endpoints, synchronizer
 from blocks.models import Chain, EndpointState
-from blocks.plan import Span
+from blocks.source import endpoints
+from blocks.spans import Span
+from blocks.sync import synchronizer
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.syncing import Sync, sync, wait_until, whole
+from tests.blocks.sync_runner import Sync, sync, wait_until, whole
 
 pytestmark = [pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transaction=True)]
 

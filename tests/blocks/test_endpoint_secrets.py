@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from indexer_project.metrics import ProcessCollector
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.syncing import covered, wait_until
+from tests.blocks.sync_runner import covered, wait_until
 from tests.conftest import ROOT, database_url
 from tests.gateway import Gateway
 

@@ -4,15 +4,15 @@ from copy import deepcopy
 
 import pytest
 
-from blocks.addresses import OPTIONS, AddressInvalid, parse_endpoints
-from blocks.endpoints import open_endpoint
 from blocks.models import EndpointState, Transaction
-from blocks.query import OPTIONAL, unknown_field
-from blocks.tx_indexer import Limits
+from blocks.source.client import Limits
+from blocks.source.endpoint_url import OPTIONS, AddressInvalid, parse_endpoints
+from blocks.source.endpoints import open_endpoint
+from blocks.source.queries import OPTIONAL, unknown_field
 from replay.faults import Faults
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.syncing import Sync, assert_holds, coverage, stored_heights, sync, wait_until
+from tests.blocks.sync_runner import Sync, assert_holds, coverage, stored_heights, sync, wait_until
 from tests.conftest import recorded
 
 pytestmark = [pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transaction=True)]

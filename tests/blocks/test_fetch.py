@@ -5,15 +5,15 @@ from typing import Any, cast
 
 import pytest
 
-from blocks.addresses import parse_endpoints
-from blocks.fetch import fetch_window
-from blocks.plan import Page, Span
-from blocks.tx_indexer import Blocks, EndpointUnavailable, Heights, Limits, TooMuch, TxIndexer
+from blocks.source.client import Blocks, EndpointUnavailable, Heights, Limits, TooMuch, TxIndexer
+from blocks.source.endpoint_url import parse_endpoints
+from blocks.spans import Page, Span
+from blocks.sync.fetch import fetch_window
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.chains import forked
-from tests.blocks.making import chain
-from tests.blocks.meddling import Meddler, Reply
+from tests.blocks.chain_variants import forked
+from tests.blocks.factories import chain
+from tests.blocks.faulty_proxy import Meddler, Reply
 
 
 class Endpoint:

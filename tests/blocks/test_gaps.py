@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from blocks import gaps, synchronizer
+from blocks import gaps
 from blocks.models import AcceptedGap, Block, Chain, IncompleteRange, Transaction
-from blocks.plan import Span
+from blocks.spans import Span
+from blocks.sync import synchronizer
 from replay.faults import Faults
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.syncing import Sync, assert_holds, coverage, covered, sync, wait_until, whole
+from tests.blocks.sync_runner import Sync, assert_holds, coverage, covered, sync, wait_until, whole
 from tests.conftest import recorded
 
 pytestmark = [pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transaction=True)]

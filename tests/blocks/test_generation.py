@@ -4,7 +4,7 @@ import pytest
 
 from blocks import gaps, store
 from blocks.models import Chain
-from blocks.plan import Span
+from blocks.spans import Span
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 

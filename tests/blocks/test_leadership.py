@@ -12,10 +12,10 @@ from contextlib import contextmanager
 import pytest
 from django.db import OperationalError, connection
 
-from blocks.leadership import Leadership
 from blocks.models import SynchronizerState
-from blocks.reports import Reports
-from tests.blocks.syncing import wait_until
+from blocks.sync.leadership import Leadership
+from blocks.sync.state_reports import Reports
+from tests.blocks.sync_runner import wait_until
 from tests.conftest import ROOT, database_url
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]

@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from blocks import synchronizer
 from blocks.models import AcceptedGap, Block, Chain, IncompleteRange
-from blocks.plan import Span
+from blocks.spans import Span
+from blocks.sync import synchronizer
 from replay.faults import Faults
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.chains import begins_at, pruned
-from tests.blocks.meddling import Meddler, Reply
-from tests.blocks.syncing import Sync, coverage, covered, sync, wait_until, whole
+from tests.blocks.chain_variants import begins_at, pruned
+from tests.blocks.faulty_proxy import Meddler, Reply
+from tests.blocks.sync_runner import Sync, coverage, covered, sync, wait_until, whole
 
 pytestmark = [pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transaction=True)]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.plan import Page, Span, missing_spans, transaction_requests, windows
+from blocks.spans import Page, Span, missing_spans, transaction_requests, windows
 
 HEIGHTS = st.integers(0, 300)
 

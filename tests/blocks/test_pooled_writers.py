@@ -12,13 +12,13 @@ import psycopg
 import pytest
 from django.db import connection, connections, transaction
 
-from blocks import leadership
-from blocks.leadership import Leadership, LeadershipLost, verify_leadership
 from blocks.models import Block, Chain
+from blocks.sync import leadership
+from blocks.sync.leadership import Leadership, LeadershipLost, verify_leadership
 from postgres.pooling import TransactionPooling
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.syncing import assert_holds, wait_until, whole
+from tests.blocks.sync_runner import assert_holds, wait_until, whole
 from tests.conftest import ROOT
 from tests.other_database import connected
 from tests.pooler import needs_pgbouncer, pooler

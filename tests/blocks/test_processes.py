@@ -17,7 +17,7 @@ from events.models import OutboxMessage
 from replay.faults import Faults
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.syncing import assert_holds, coverage, covered, wait_until, whole
+from tests.blocks.sync_runner import assert_holds, coverage, covered, wait_until, whole
 from tests.conftest import ROOT, database_url
 
 pytestmark = [pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transaction=True)]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from blocks import progress
-from blocks.progress import ProgressReport
+from blocks.sync import progress_bar
+from blocks.sync.progress_bar import ProgressReport
 
 pytestmark = pytest.mark.indexer
 
@@ -36,8 +36,8 @@ def report(out: StringIO, *, tip: int, left: int | None, coverage: list[tuple[in
 def test_a_tip_that_is_unknown_is_called_so(
     tip: int, left: int | None, said: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    with caplog.at_level(logging.INFO, "blocks.progress"):
+    monkeypatch.setattr(progress_bar, "LINE_SECONDS", 0.0)
+    with caplog.at_level(logging.INFO, "blocks.sync.progress_bar"):
         report(StringIO(), tip=tip, left=left, coverage=[(0, 2587)]).stored(100, 7)
     (line,) = caplog.messages
     assert line.startswith("Stored blocks=100 transactions=7 ")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from blocks.proxies import Proxy, ProxyInvalid, proxy_for
+from blocks.source.proxies import Proxy, ProxyInvalid, proxy_for
 
 ANY = {"HTTP_PROXY": "http://plain:1", "HTTPS_PROXY": "http://secure:2"}
 

@@ -8,10 +8,10 @@ from graphql import parse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks import query
-from blocks.fields import HeightRangesField, RawJSONField, height_ranges
 from blocks.models import Chain, Transaction
-from blocks.storable import is_storable, storable
+from blocks.source import queries
+from postgres.fields import HeightRangesField, RawJSONField, height_ranges
+from postgres.text import is_storable, storable
 
 # Questions
 
@@ -19,7 +19,10 @@ from blocks.storable import is_storable, storable
 @given(st.integers(0, 2**62), st.integers(0, 10_000))
 def test_bounds_are_strict_and_there_is_none_below_0(first: int, more: int) -> None:
     last = first + more
-    for question, name in ((query.blocks(first, last), "height"), (query.transactions(first, last), "block_height")):
+    for question, name in (
+        (queries.blocks(first, last), "height"),
+        (queries.transactions(first, last), "block_height"),
+    ):
         parse(question)
         if first == 0:
             assert f"{{{name}:{{lt:{last + 1}}}}}" in question
@@ -30,7 +33,7 @@ def test_bounds_are_strict_and_there_is_none_below_0(first: int, more: int) -> N
 
 @given(st.integers(0, 2**62), st.integers(0, 10_000), st.integers(0, 10_000))
 def test_a_page_is_of_one_block(height: int, first: int, more: int) -> None:
-    question = query.transactions_page(height, first, first + more)
+    question = queries.transactions_page(height, first, first + more)
     parse(question)
     assert f"block_height:{{eq:{height}}}" in question
     lower = f"gt:{first - 1}," if first else ""
@@ -38,21 +41,21 @@ def test_a_page_is_of_one_block(height: int, first: int, more: int) -> None:
 
 
 def test_rows_are_asked_for_in_order() -> None:
-    assert "order:{height:ASC}" in query.blocks(1, 2)
-    assert "order:{heightAndIndex:ASC}" in query.transactions(1, 2)
-    assert "order:{heightAndIndex:ASC}" in query.transactions_page(1, 0, 5)
+    assert "order:{height:ASC}" in queries.blocks(1, 2)
+    assert "order:{heightAndIndex:ASC}" in queries.transactions(1, 2)
+    assert "order:{heightAndIndex:ASC}" in queries.transactions_page(1, 0, 5)
 
 
 def test_the_height_is_asked_for_alone() -> None:
     """Root fields of one query are read from snapshots of their own: a height beside rows may be newer than they."""
-    assert "get" not in query.TIP
-    assert "latestBlockHeight" not in query.blocks(0, 5) + query.transactions(0, 5)
+    assert "get" not in queries.TIP
+    assert "latestBlockHeight" not in queries.blocks(0, 5) + queries.transactions(0, 5)
 
 
 def test_every_event_is_asked_for_whatever_its_kind() -> None:
     """Its position in the full list identifies an event."""
-    assert "events{__typename" in query.transactions(0, 5).replace(" ", "")
-    assert "func" not in query.transactions(0, 5).split("events{")[1], "newer servers have no func"
+    assert "events{__typename" in queries.transactions(0, 5).replace(" ", "")
+    assert "func" not in queries.transactions(0, 5).split("events{")[1], "newer servers have no func"
 
 
 # Text

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from blocks import endpoints, request_budget
-from blocks.request_budget import KeptBack, RequestBudget
+from blocks.source import endpoints, request_budget
+from blocks.source.request_budget import KeptBack, RequestBudget
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.meddling import Meddler, Reply
-from tests.blocks.syncing import assert_holds, sync, wait_until
+from tests.blocks.faulty_proxy import Meddler, Reply
+from tests.blocks.sync_runner import assert_holds, sync, wait_until
 
 
 class Limit:

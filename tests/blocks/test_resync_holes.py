@@ -9,7 +9,7 @@ from pytest_django import Settings
 from blocks.models import Block, Chain, Transaction
 from replay.faults import Faults
 from replay.server import ReplaySource
-from tests.blocks.syncing import sync
+from tests.blocks.sync_runner import sync
 from tests.conftest import recorded
 
 pytestmark = [pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transaction=True)]

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks import retries
-from blocks.plan import Span
-from blocks.retries import Retries
+from blocks.spans import Span
+from blocks.sync import retries
+from blocks.sync.retries import Retries
 
 BILLION = 10**9
 

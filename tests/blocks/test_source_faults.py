@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 import pytest
 
-from blocks import endpoints
 from blocks.models import Block, Transaction
+from blocks.source import endpoints
 from replay.faults import Faults
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.meddling import Meddler, Reply, data, reply
-from tests.blocks.syncing import Sync, assert_holds, coverage, covered, stored_heights, sync, wait_until, whole
+from tests.blocks.faulty_proxy import Meddler, Reply, data, reply
+from tests.blocks.sync_runner import Sync, assert_holds, coverage, covered, stored_heights, sync, wait_until, whole
 
 pytestmark = [pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transaction=True)]
 

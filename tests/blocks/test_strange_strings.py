@@ -8,7 +8,7 @@ from blocks.models import Block, Chain, Transaction
 from indexer_project import wiring
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.syncing import Sync, coverage, sync, wait_until
+from tests.blocks.sync_runner import Sync, coverage, sync, wait_until
 
 pytestmark = [pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transaction=True)]
 

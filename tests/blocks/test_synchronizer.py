@@ -6,7 +6,7 @@ from django.db import connection
 from blocks.models import Block, Chain, Transaction
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.syncing import (
+from tests.blocks.sync_runner import (
     Sync,
     assert_holds,
     coverage,

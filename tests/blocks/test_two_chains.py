@@ -6,14 +6,15 @@ import time
 import pytest
 from django.db import OperationalError, connection
 
-from blocks import chain_breaks, endpoints, synchronizer
 from blocks.models import AcceptedGap, Block, Chain, EndpointState, Transaction
+from blocks.source import endpoints
+from blocks.sync import chain_breaks, synchronizer
 from replay.faults import Faults
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.chains import forked, reset_at
-from tests.blocks.making import block, chain
-from tests.blocks.syncing import Sync, assert_holds, coverage, covered, stored_heights, sync, wait_until, whole
+from tests.blocks.chain_variants import forked, reset_at
+from tests.blocks.factories import block, chain
+from tests.blocks.sync_runner import Sync, assert_holds, coverage, covered, stored_heights, sync, wait_until, whole
 
 pytestmark = [pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transaction=True)]
 

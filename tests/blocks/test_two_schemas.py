@@ -9,13 +9,13 @@ from django.core.management import call_command
 from django.db import connection
 
 from balances.models import Transfer
-from blocks import leadership
-from blocks.leadership import Leadership
-from events import gate
+from blocks.sync import leadership
+from blocks.sync.leadership import Leadership
+from events import ledger_lock
 from indexer_project import wiring
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.syncing import Sync, assert_holds, coverage, wait_until
+from tests.blocks.sync_runner import Sync, assert_holds, coverage, wait_until
 from tests.chains import apply_pending
 from tests.conftest import database_url
 from tests.other_database import connected
@@ -49,7 +49,7 @@ def test_two_deployments_in_two_schemas_lead_and_correct_side_by_side(
         leads = Leadership()
         assert leads.wait(threading.Event())
         leads._stop_heart()  # silent: whoever stands by for the same lock ends it
-        assert gate.begin_correction()
+        assert ledger_lock.begin_correction()
         with ReplaySource(test5) as other, connected(two):
             with connection.cursor() as cursor:
                 cursor.execute(leadership._SILENT_LEADER, [leadership._HEARTBEAT, 0])
@@ -57,10 +57,10 @@ def test_two_deployments_in_two_schemas_lead_and_correct_side_by_side(
             with Sync(other.url) as running:
                 wait_until(lambda: coverage() == [(0, test5.heights[-1])], 30)
                 assert running.alive
-            assert gate.begin_correction()
-            gate.end_correction()
+            assert ledger_lock.begin_correction()
+            ledger_lock.end_correction()
             assert_holds(test5)
-        gate.end_correction()
+        ledger_lock.end_correction()
         leads.lose()
         with Sync(source.url, record=wiring.record_events, until_tip=True) as running:
             running.finish()

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.answers import BlockAnswer, TransactionAnswer
-from blocks.plan import Span
-from blocks.verify import StoredBlock, WrongChain, cannot_follow, check_chain, check_window
-from tests.blocks.making import block, chain, transaction
+from blocks.links import StoredBlock, cannot_follow
+from blocks.source.payloads import BlockAnswer, TransactionAnswer
+from blocks.spans import Span
+from blocks.sync.window_checks import WrongChain, check_chain, check_window
+from tests.blocks.factories import block, chain, transaction
 
 WINDOW = Span(3, 7)
 COUNTS = {0: 4, 1: 0, 2: 3, 3: 2, 4: 0, 5: 1, 6: 5, 7: 0, 8: 2}

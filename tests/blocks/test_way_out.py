@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from blocks import doorbell
-from blocks.addresses import parse_endpoints
-from blocks.doorbell import Doorbell
-from blocks.tx_indexer import EndpointUnavailable, Limits, TxIndexer
+from blocks.source import subscription
+from blocks.source.client import EndpointUnavailable, Limits, TxIndexer
+from blocks.source.endpoint_url import parse_endpoints
+from blocks.source.subscription import Doorbell
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.syncing import wait_until
+from tests.blocks.sync_runner import wait_until
 from tests.gateway import Gateway
 
 pytestmark = pytest.mark.indexer
@@ -28,7 +28,7 @@ QUOTED = "team:s3cr3t%2Fp%40ss"
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doorbell, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(subscription, "FIRST_PAUSE", 0.05)
     for name in list(os.environ):
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

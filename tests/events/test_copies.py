@@ -2,12 +2,12 @@
 
 import pytest
 
-from events import outbox
-from events.copies import identify
 from events.models import OutboxMessage
-from events.outbox import Standing
-from events.queues import Delivery
-from tests.events.making import CHAIN, put_messages
+from events.outbox import store
+from events.outbox.store import Standing
+from events.queues.base import Delivery
+from events.queues.verification import identify
+from tests.events.factories import CHAIN, put_messages
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
@@ -24,7 +24,7 @@ def of(*deliveries: Delivery) -> list[tuple[Standing | None, int | None]]:
 
 def test_a_body_that_names_its_row_needs_no_label(row: OutboxMessage) -> None:
     assert of(Delivery("1", row.body), Delivery("2", row.body, label=row.id + 1)) == [(Standing.PENDING, row.id)] * 2
-    outbox.mark_applied([row.id])
+    store.mark_applied([row.id])
     assert of(Delivery("1", row.body, label=row.id + 1)) == [(Standing.APPLIED, row.id)]
     row.delete()
     assert of(Delivery("1", row.body)) == [(Standing.ABSENT, None)]
@@ -37,7 +37,7 @@ def test_a_label_counts_where_the_row_waits_and_has_the_same_body(row: OutboxMes
     assert of(Delivery("1", "unreadable")) == [(None, None)]
     forged = Delivery("2", "other", label=row.id), Delivery("3", "unreadable", label=row.id + 1)
     assert of(*forged) == [(None, None)] * 2
-    outbox.mark_applied([row.id])
+    store.mark_applied([row.id])
     assert of(labelled) == [(None, None)], "nothing is passed over on the word of a label"
 
 

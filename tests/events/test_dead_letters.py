@@ -16,15 +16,16 @@ from django.db import OperationalError, connection
 from pytest_django import Settings
 
 from balances.processor import Processor
-from events import dead_letters, message, outbox
 from events.models import OutboxMessage, SetAsideMessage
-from events.postgres_queue import PostgresQueue
-from events.queues import Queue
-from events.relay import Relay
-from events.sqs import SqsQueue, SqsSettings
-from tests.balances.ledger import expect_conserved, of, put
-from tests.events.making import CHAIN, Row
-from tests.events.waiting import until
+from events.outbox import message, store
+from events.queues import dead_letters
+from events.queues.base import Queue
+from events.queues.postgres import PostgresQueue
+from events.queues.sqs.queue import SqsQueue, SqsSettings
+from events.queues.sqs.relay import Relay
+from tests.balances.ledger_factories import expect_conserved, of, put
+from tests.events.factories import CHAIN, Row
+from tests.polling import until
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]
 
@@ -57,7 +58,7 @@ class BackEnd:
     def in_dead_queue(self) -> int:
         """Messages in the dead-letter queue, or in the state of one with PostgreSQL."""
         if self.sqs is None:
-            return outbox.depth().set_aside
+            return store.depth().set_aside
         target = self.sqs.dead_target()
         assert target
         attributes = self.sqs.connection.client().get_queue_attributes(
@@ -123,7 +124,7 @@ def test_a_message_of_a_future_version_ends_as_a_dead_letter_with_its_reason_and
     assert (one.outbox_id, one.first_height, one.state) == (future.id, 5, "dead")
     assert one.reason == "version 2, and this program reads version 1"
     assert one.receives == (RECEIVES if back_end.sqs else 1)
-    assert outbox.depth() == outbox.Depth(pending=0, set_aside=1), "the sweeper leaves it alone, the row stays"
+    assert store.depth() == store.Depth(pending=0, set_aside=1), "the sweeper leaves it alone, the row stays"
     assert "version 2" in deadletters("list")
     assert f"outbox message {future.id} (heights 5 to 5)" in deadletters("show", str(one.id))
 
@@ -134,7 +135,7 @@ def test_a_message_of_a_future_version_ends_as_a_dead_letter_with_its_reason_and
     back_end.publish()
     back_end.process_until(lambda: of() == {"g1a": 17}, "the redriven message applied")
     assert states() == ["applied"]
-    assert outbox.depth() == outbox.Depth(0, 0)
+    assert store.depth() == store.Depth(0, 0)
     assert deadletters("list") == "0 dead letters.\n"
     assert "applied" in deadletters("list", "--all")
     expect_conserved()
@@ -146,11 +147,11 @@ def test_redriven_too_early_it_becomes_a_dead_letter_again() -> None:
         back_end = BackEnd(queue, None)
         back_end.process()
         deadletters("redrive", "--all")
-        assert outbox.depth() == outbox.Depth(pending=1, set_aside=0)
+        assert store.depth() == store.Depth(pending=1, set_aside=0)
         back_end.process()
     (one,) = dead_letters.letters()
     assert (one.state, one.receives) == ("dead", 2)
-    assert outbox.depth() == outbox.Depth(pending=0, set_aside=1)
+    assert store.depth() == store.Depth(pending=0, set_aside=1)
 
 
 def test_a_copy_of_an_outbox_row_that_is_not_applied_is_never_discarded() -> None:
@@ -174,14 +175,14 @@ def test_what_there_is_none_of_is_said() -> None:
 
 
 def test_a_letter_of_a_queue_that_is_not_in_use_cannot_go_back_to_it() -> None:
-    outbox.set_aside("m-1", None, "garbage", "why")
+    store.set_aside("m-1", None, "garbage", "why")
     with pytest.raises(CommandError, match="QUEUE"):
         deadletters("redrive", "--all")
     assert states() == ["dead"]
 
 
 def test_discarding_needs_a_reason_and_is_recorded_once() -> None:
-    outbox.set_aside("m-1", None, "garbage", "why")
+    store.set_aside("m-1", None, "garbage", "why")
     (one,) = dead_letters.letters()
     with pytest.raises(CommandError, match="reason"):
         deadletters("discard", str(one.id), "--reason", " ")
@@ -190,7 +191,7 @@ def test_discarding_needs_a_reason_and_is_recorded_once() -> None:
     assert "a test of ours" in deadletters("show", str(one.id))
     with pytest.raises(CommandError, match="discarded before: a test of ours"):
         deadletters("discard", str(one.id), "--reason", "again")
-    assert not outbox.set_aside("m-1", None, "garbage", "why"), "should it come again, it is acknowledged"
+    assert not store.set_aside("m-1", None, "garbage", "why"), "should it come again, it is acknowledged"
 
 
 # What only SQS has
@@ -247,7 +248,7 @@ def test_what_processors_died_of_without_a_word_is_recorded_when_somebody_looks_
 
 @pytest.mark.sqs
 def test_a_list_without_sqs_is_what_is_recorded(short: SqsSettings, settings: Settings) -> None:
-    outbox.set_aside("m-1", None, "garbage", "why")
+    store.set_aside("m-1", None, "garbage", "why")
     settings.SQS_QUEUE_NAME, settings.SQS_CREATE_QUEUE = "no-such-queue", False
     err, out = StringIO(), StringIO()
     call_command("deadletters", "list", stdout=out, stderr=err)
@@ -269,7 +270,7 @@ def test_a_row_of_which_nothing_can_be_read_is_known_by_the_label_of_its_copy(sh
             ("not even JSON", row.id),
             ("garbage that claims the row", None),
         }
-        assert outbox.depth() == outbox.Depth(pending=0, set_aside=1)
+        assert store.depth() == store.Depth(pending=0, set_aside=1)
 
 
 @pytest.mark.sqs
@@ -309,7 +310,7 @@ def test_a_queue_without_a_redrive_policy_is_used_as_it_is_with_one_warning(
         sqs.connection.client().create_queue(QueueName=short.name)
         back_end = BackEnd(sqs, sqs)
         sqs.send([(1, "garbage")])
-        with caplog.at_level(logging.WARNING, "events.sqs"):
+        with caplog.at_level(logging.WARNING, "events.queues.sqs.queue"):
             back_end.process_until(lambda: states() == ["dead"], "the reason stored")
             back_end.process()
         assert caplog.text.count("no redrive policy") == 1

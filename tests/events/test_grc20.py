@@ -8,18 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.grc20 import REASONS, Attribute, Event, Movement, NewToken, Refusal, classify, split_token
-from events.profiles import UNKNOWN_CHAIN, Profile, profile_for
+from events.parsing.grc20 import REASONS, Attribute, Event, Movement, NewToken, Refusal, classify, split_token
+from events.parsing.profiles import UNKNOWN_CHAIN, Profile, profile_for
 from tests.conftest import ROOT
-from tests.events.making import (
-    LIBRARY,
-    TOKEN,
-    event,
-    library_event,
-    realm_event,
-    recorded_event,
-    recorded_events,
-)
+from tests.events.factories import LIBRARY, TOKEN, event, library_event, realm_event, recorded_event, recorded_events
 
 TODAY = profile_for("sapphire-1", libraries=[], unsigned="auto")
 MAINNET = profile_for("gnoland-1", libraries=[], unsigned="auto")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.storable import is_storable
-from events.grc20 import MAX_ADDRESS_BYTES, MAX_NAME_BYTES, MAX_TOKEN_BYTES
-from events.message import Message, MessageInvalid, Packer, decode
-from tests.events.making import CHAIN, Row, packed
+from events.outbox.message import Message, MessageInvalid, Packer, decode
+from events.parsing.grc20 import MAX_ADDRESS_BYTES, MAX_NAME_BYTES, MAX_TOKEN_BYTES
+from postgres.text import is_storable
+from tests.events.factories import CHAIN, Row, packed
 
 # Any character outside of these is refused by SQS (reference/sqs.md).
 SQS_BODY = re.compile("[\x09\x0a\x0d\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")

@@ -15,19 +15,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balances import processor as processor_module
-from balances.apply import apply
+from balances.ledger.apply import apply
 from balances.processor import Processor
-from events import gate, outbox, publishing
-from events.message import Packer, decode
-from events.message_division import divided
+from events import ledger_lock
 from events.models import OutboxMessage
-from events.outbox import Row as OutboxRow
-from events.publishing import NotDivisible
-from events.queues import Delivery
-from events.sqs_messages import message_bytes
-from tests.balances.ledger import apply_all, expect_conserved, of, put
-from tests.events.making import CHAIN, mints
-from tests.events.waiting import in_thread, until
+from events.outbox import publishing, store
+from events.outbox.message import Packer, decode
+from events.outbox.message_division import divided
+from events.outbox.publishing import NotDivisible
+from events.outbox.store import Row as OutboxRow
+from events.queues.base import Delivery
+from events.queues.sqs.messages import message_bytes
+from tests.balances.ledger_factories import apply_all, expect_conserved, of, put
+from tests.events.factories import CHAIN, mints
+from tests.polling import in_thread, until
 
 LIMIT = 20_480
 
@@ -101,8 +102,8 @@ def test_a_large_message_is_replaced_by_smaller_ones_with_its_heights_and_its_ag
 @pytest.mark.django_db(transaction=True)
 def test_what_was_applied_or_set_aside_meanwhile_is_not_packed_again() -> None:
     first, second = put(mints(700), mints(700, 1000))
-    outbox.mark_applied([first.id])
-    outbox.set_aside("q", second.id, second.body, "why")
+    store.mark_applied([first.id])
+    store.set_aside("q", second.id, second.body, "why")
     for row in (first, second):
         assert publishing.pack_again(OutboxRow(row.id, row.body), LIMIT) == 0
     assert OutboxMessage.objects.count() == 2
@@ -122,11 +123,11 @@ def test_a_message_is_not_packed_again_while_a_correction_looks_at_it() -> None:
     large = put_large()
     done: list[int] = []
     with transaction.atomic():
-        gate.close(5)
+        ledger_lock.close(5)
         thread = in_thread(lambda: done.append(publishing.pack_again(large, LIMIT)))
         until(waits_for_a_lock, "packing again waiting at the gate")
         assert not done
-        outbox.mark_applied([large.id])  # the correction has settled it
+        store.mark_applied([large.id])  # the correction has settled it
     thread.join(20)
     assert done == [0]
     assert OutboxMessage.objects.get().id == large.id
@@ -147,7 +148,7 @@ class Copies:
     @contextmanager
     def batch(self, wait_seconds: float) -> Iterator[Sequence[Delivery]]:
         with transaction.atomic(durable=True):
-            gate.pass_through()
+            ledger_lock.pass_through()
             yield [Delivery("copy", self.row.body, label=self.row.id)]
 
     def leave(self, delivery: Delivery) -> None:

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 from balances.processor import Processor
-from events import outbox, publishing
-from events.message import Packer
-from events.message_limit import MessageLimit
 from events.models import OutboxMessage
-from events.relay import Relay
-from events.sqs import SqsQueue, SqsSettings
-from events.sqs_messages import message_bytes
+from events.outbox import publishing, store
+from events.outbox.message import Packer
+from events.outbox.message_limit import MessageLimit
+from events.queues.sqs.messages import message_bytes
+from events.queues.sqs.queue import SqsQueue, SqsSettings
+from events.queues.sqs.relay import Relay
 from indexer_project import wiring
-from tests.balances.ledger import expect_conserved, of, put
-from tests.events.making import CHAIN, TOKEN, mints, packed
+from tests.balances.ledger_factories import expect_conserved, of, put
+from tests.events.factories import CHAIN, TOKEN, mints, packed
 from tests.events.sqs_proxy import SqsProxy, error
-from tests.events.waiting import until
+from tests.polling import until
 
 pytestmark = [pytest.mark.sqs, pytest.mark.db, pytest.mark.django_db(transaction=True)]
 
@@ -146,7 +146,7 @@ def test_a_transfer_that_is_larger_than_the_queue_takes_waits_alone_until_it_tak
     packer = Packer(CHAIN, 262_144)
     packer.add_announcement(5, 0, 0, TOKEN, "☃" * 80, "☃" * 80, 6)
     packer.add_transfer(5, 0, 1, TOKEN, True, "", "g1a", 7)
-    outbox.add(packer.messages())
+    store.add(packer.messages())
     put(mints(40, 1_000))
     relay = relay_to(queue)
     for _ in range(3):

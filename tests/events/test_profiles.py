@@ -2,7 +2,7 @@
 
 import pytest
 
-from events.profiles import BY_CHAIN_ID, LIBRARY_2025_06, LIBRARY_2025_09, LIBRARY_MAINNET, Profile, profile_for
+from events.parsing.profiles import BY_CHAIN_ID, LIBRARY_2025_06, LIBRARY_2025_09, LIBRARY_MAINNET, Profile, profile_for
 
 
 @pytest.mark.parametrize(

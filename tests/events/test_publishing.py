@@ -8,16 +8,17 @@ from typing import cast
 import pytest
 from django.db import connection, transaction
 
-from events import gate, outbox, pending, publishing
-from events.message_limit import MessageLimit
+from events import ledger_lock
 from events.models import OutboxMessage
-from events.queues import BATCH
-from events.relay import Relay
-from events.sqs import QueueUnavailable, SqsQueue
-from events.sqs_messages import MAX_BATCH_BYTES
-from tests.balances.ledger import apply_all, expect_conserved, of
-from tests.events.making import put_messages
-from tests.events.waiting import in_thread
+from events.outbox import backlog, publishing, store
+from events.outbox.message_limit import MessageLimit
+from events.queues.base import BATCH
+from events.queues.sqs.messages import MAX_BATCH_BYTES
+from events.queues.sqs.queue import QueueUnavailable, SqsQueue
+from events.queues.sqs.relay import Relay
+from tests.balances.ledger_factories import apply_all, expect_conserved, of
+from tests.events.factories import put_messages
+from tests.polling import in_thread
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]
 
@@ -86,10 +87,10 @@ def test_a_frozen_relay_keeps_its_own_rows_from_other_relays_and_nothing_else(fr
         publish_all(relay_to(other))
         assert len(other.sent) == 5, "what it has not leased goes on"
         with transaction.atomic():
-            gate.close(1)  # a correction, which waits a second at most for any lock
-            assert len(pending.lock_pending(0, 100)) == 15
+            ledger_lock.close(1)  # a correction, which waits a second at most for any lock
+            assert len(backlog.lock_pending(0, 100)) == 15
         assert apply_all().messages == 15, "processors that read the outbox itself are not held up"
-        outbox.prune(0)
+        store.prune(0)
         assert not OutboxMessage.objects.exists()
     finally:
         frozen.thaw()
@@ -115,7 +116,7 @@ def test_no_transaction_is_open_and_no_row_is_locked_while_the_queue_answers() -
 
     def look() -> None:
         seen.append(connection.in_atomic_block)
-        in_thread(lambda: seen.append(bool(outbox.claim(3)) is False)).join(20)
+        in_thread(lambda: seen.append(bool(store.claim(3)) is False)).join(20)
 
     relay_to(Sender(look)).publish_once()
     assert seen == [False, False]
@@ -152,7 +153,7 @@ def test_a_processor_that_is_frozen_with_a_row_does_not_stop_the_relay() -> None
 
     def apply_one_and_freeze() -> None:
         with transaction.atomic():
-            outbox.mark_applied(ids[:1])
+            store.mark_applied(ids[:1])
             holding.set()
             assert release.wait(60)
             transaction.set_rollback(True)
@@ -177,6 +178,6 @@ def test_a_processor_that_is_frozen_with_a_row_does_not_stop_the_relay() -> None
 def test_a_redriven_message_is_free_at_once_whatever_lease_it_had() -> None:
     put_messages(1)
     (row,) = publishing.lease(BATCH, MAX_BATCH_BYTES, 3600, 60).rows
-    outbox.set_aside("q", row.id, row.body, "why")
-    outbox.redrive()
+    store.set_aside("q", row.id, row.body, "why")
+    store.redrive()
     assert publishing.lease(BATCH, MAX_BATCH_BYTES, 3600, 60).rows == (row,)

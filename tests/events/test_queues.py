@@ -9,15 +9,15 @@ from functools import partial
 
 import pytest
 
-from events import outbox
-from events.message import decode
 from events.models import OutboxMessage, SetAsideMessage
-from events.postgres_queue import PostgresQueue
-from events.queues import BATCH, Delivery, Queue
-from events.relay import Relay
-from events.sqs import SqsQueue, SqsSettings
-from tests.events.making import CHAIN, put_messages
-from tests.events.waiting import in_thread, until
+from events.outbox import store
+from events.outbox.message import decode
+from events.queues.base import BATCH, Delivery, Queue
+from events.queues.postgres import PostgresQueue
+from events.queues.sqs.queue import SqsQueue, SqsSettings
+from events.queues.sqs.relay import Relay
+from tests.events.factories import CHAIN, put_messages
+from tests.polling import in_thread, until
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]
 
@@ -68,7 +68,7 @@ def take(queue: Queue, wait_seconds: float = 1) -> list[int]:
     """Receive one batch and mark its messages applied, as a processor does; returns their numbers."""
     with queue.batch(wait_seconds) as deliveries:
         numbers = [number(delivery) for delivery in deliveries]
-        outbox.mark_applied(numbers)
+        store.mark_applied(numbers)
     return numbers
 
 
@@ -112,8 +112,8 @@ def test_an_empty_queue_gives_an_empty_batch_within_the_wait(queue: Queue) -> No
 def test_what_the_block_writes_is_committed_and_its_messages_never_come_again(back_end: BackEnd, queue: Queue) -> None:
     back_end.put(3)
     with queue.batch(1) as deliveries:
-        outbox.set_aside("written-in-the-block", None, "", "")
-        outbox.mark_applied([number(delivery) for delivery in deliveries])
+        store.set_aside("written-in-the-block", None, "", "")
+        store.mark_applied([number(delivery) for delivery in deliveries])
     assert SetAsideMessage.objects.filter(queue_message_id="written-in-the-block").exists()
     # Longer than what is not acknowledged stays hidden.
     assert take(queue, 2) == []
@@ -126,13 +126,13 @@ def test_an_exception_undoes_what_the_block_wrote_and_its_messages_come_again(ba
     def fail() -> None:
         with queue.batch(1) as deliveries:
             seen.extend(number(delivery) for delivery in deliveries)
-            outbox.mark_applied(seen)
+            store.mark_applied(seen)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
     assert seen
-    assert outbox.depth().pending == 3
+    assert store.depth().pending == 3
     assert sorted(take_all(queue, 3)) == sorted(OutboxMessage.objects.values_list("id", flat=True))
 
 
@@ -146,7 +146,7 @@ def test_two_consumers_never_hold_the_same_message_at_once(back_end: BackEnd, qu
             first.extend(number(delivery) for delivery in deliveries)
             holding.set()
             release.wait(20)
-            outbox.mark_applied(first)
+            store.mark_applied(first)
 
     thread = in_thread(hold)
     try:

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from events.decoding import decode_events
-from events.grc20 import REASONS, Refusal, classify
-from events.message import decode
 from events.models import OutboxMessage, RefusedEvent
-from events.profiles import profile_for
-from events.recorder import Recorder
+from events.outbox.message import decode
+from events.outbox.recorder import Recorder
+from events.parsing.decoding import decode_events
+from events.parsing.grc20 import REASONS, Refusal, classify
+from events.parsing.profiles import profile_for
 from tests.conftest import recorded
-from tests.events.making import CHAIN, LIBRARY, TOKEN, recorded_events
+from tests.events.factories import CHAIN, LIBRARY, TOKEN, recorded_events
 
 TODAY = profile_for("sapphire-1", libraries=[], unsigned="auto")
 

@@ -14,14 +14,15 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from events import outbox, publishing, relay
-from events.message_limit import MessageLimit
 from events.models import OutboxMessage
-from events.relay import Relay
-from events.sqs import QueueUnavailable, SqsQueue
-from events.sqs_messages import MAX_BATCH_BYTES
-from tests.events.making import put_messages
-from tests.events.waiting import in_thread, until
+from events.outbox import publishing, store
+from events.outbox.message_limit import MessageLimit
+from events.queues.sqs import relay
+from events.queues.sqs.messages import MAX_BATCH_BYTES
+from events.queues.sqs.queue import QueueUnavailable, SqsQueue
+from events.queues.sqs.relay import Relay
+from tests.events.factories import put_messages
+from tests.polling import in_thread, until
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
@@ -111,7 +112,7 @@ def test_what_is_not_applied_in_time_is_published_again_and_what_is_applied_neve
     one = relay_to(sender, republish_after=10)
     publish_all(one)
     OutboxMessage.objects.update(published_at=timezone.now() - timedelta(seconds=11))
-    outbox.mark_applied([ids[1]])
+    store.mark_applied([ids[1]])
     sender.batches = []
     publish_all(one)
     assert sender.sent == [ids[0], ids[2]]
@@ -253,7 +254,7 @@ def test_trouble_is_waited_out_said_once_and_then_it_goes_on(
         return publish()
 
     monkeypatch.setattr(one, "publish_once", sometimes)
-    with caplog.at_level(logging.INFO, "events.relay"):
+    with caplog.at_level(logging.INFO, "events.queues.sqs.relay"):
         one.finish()
         thread = in_thread(one.run)
         thread.join(20)

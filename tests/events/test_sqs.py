@@ -10,10 +10,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from events import sqs_client
-from events.sqs import QueueUnavailable, SqsQueue, SqsSettings
-from indexer_project.localstack import free_port
-from tests.events.making import Row, packed
+from dev.localstack import free_port
+from events.queues.sqs import client
+from events.queues.sqs.queue import QueueUnavailable, SqsQueue, SqsSettings
+from tests.events.factories import Row, packed
 
 NOWHERE = SqsSettings(url="", name="q", region="us-east-1", create=False, visibility_seconds=60)
 
@@ -36,7 +36,7 @@ def no_aws(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pauses between tries are not what is tested."""
-    monkeypatch.setattr(sqs_client, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(client, "PAUSE_SECONDS", 0.0)
 
 
 @pytest.fixture(autouse=True)

@@ -12,14 +12,14 @@ import pytest
 from django.db import connection
 
 from balances.processor import Processor
-from events import sqs_visibility
 from events.models import OutboxMessage
-from events.relay import Relay
-from events.sqs import QueueUnavailable, SqsQueue, SqsSettings
-from tests.balances.ledger import expect_conserved, of
-from tests.events.making import CHAIN, put_messages
+from events.queues.sqs import visibility
+from events.queues.sqs.queue import QueueUnavailable, SqsQueue, SqsSettings
+from events.queues.sqs.relay import Relay
+from tests.balances.ledger_factories import expect_conserved, of
+from tests.events.factories import CHAIN, put_messages
 from tests.events.sqs_proxy import SqsProxy, error
-from tests.events.waiting import until
+from tests.polling import until
 
 pytestmark = pytest.mark.sqs
 
@@ -111,7 +111,7 @@ def test_a_call_after_the_keys_were_rotated_uses_the_new_ones_at_once(name: str,
 def test_keys_rotated_while_a_batch_is_worked_on_extend_its_visibility_and_acknowledge_it(
     keys: Keys, queue: SqsQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqs_visibility, "PART", 0.001)
+    monkeypatch.setattr(visibility, "PART", 0.001)
     queue.send([(1, "x")])
     with queue.batch(1) as deliveries:
         assert deliveries
@@ -160,7 +160,7 @@ def test_a_file_that_is_being_written_is_waited_for(content: str | None, keys: K
 def test_relay_and_processor_wait_while_the_keys_are_expired_and_go_on_with_new_ones(
     keys: Keys, settings_of_queue: SqsSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for constant in ("events.relay.LOOK_SECONDS", "balances.processor.RETRY_SECONDS"):
+    for constant in ("events.queues.sqs.relay.LOOK_SECONDS", "balances.processor.RETRY_SECONDS"):
         monkeypatch.setattr(constant, 0.05)
     stop = threading.Event()
     relay = Relay(SqsQueue(settings_of_queue), 3600, stop)

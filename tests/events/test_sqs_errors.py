@@ -19,9 +19,9 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
-from events import sqs_client
-from events.sqs_client import SqsConnection
-from events.sqs_errors import (
+from events.queues.sqs import client
+from events.queues.sqs.client import SqsConnection
+from events.queues.sqs.errors import (
     CredentialsRejected,
     QueueBusy,
     QueueMissing,
@@ -134,8 +134,8 @@ class Client:
 
 @pytest.fixture
 def connection(monkeypatch: pytest.MonkeyPatch) -> SqsConnection:
-    monkeypatch.setattr(sqs_client, "PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(sqs_client, "_open_client", lambda region: Client())
+    monkeypatch.setattr(client, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(client, "_open_client", lambda region: Client())
     return SqsConnection("")
 
 
@@ -170,7 +170,7 @@ def test_a_busy_server_is_tried_three_times_with_the_same_session(connection: Sq
 def test_a_call_that_took_long_to_fail_is_not_tried_again(
     connection: SqsConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqs_client, "RETRY_SECONDS", -1.0)
+    monkeypatch.setattr(client, "RETRY_SECONDS", -1.0)
     for error in (answer("ExpiredToken"), ReadTimeoutError(endpoint_url=URL)):
         with pytest.raises(QueueUnavailable):
             connection.call("try", failing(error))
@@ -190,9 +190,9 @@ def test_a_session_that_cannot_be_made_again_is_waited_for(
     def broken(region: str) -> Client:
         raise QueueUnavailable("SQS cannot be set up: the file of credentials is being written")
 
-    monkeypatch.setattr(sqs_client, "_open_client", broken)
+    monkeypatch.setattr(client, "_open_client", broken)
     for _ in range(2):
         with pytest.raises(QueueUnavailable):
             connection.call("try", failing(answer("ExpiredToken")))
-    monkeypatch.setattr(sqs_client, "_open_client", lambda region: Client())
+    monkeypatch.setattr(client, "_open_client", lambda region: Client())
     assert len(connection.call("try", failing())) == 1

@@ -12,16 +12,16 @@ import pytest
 from botocore.exceptions import ClientError
 
 from balances import processor as processor_module
-from balances.apply import apply
+from balances.ledger.apply import apply
 from balances.processor import Processor
-from events import sqs_client, sqs_visibility
 from events.models import OutboxMessage
-from events.relay import Relay
-from events.sqs import SqsQueue, SqsSettings
-from events.sqs_client import SqsConnection
-from tests.balances.ledger import expect_conserved, of
-from tests.events.making import CHAIN, put_messages
-from tests.events.waiting import until
+from events.queues.sqs import client, visibility
+from events.queues.sqs.client import SqsConnection
+from events.queues.sqs.queue import SqsQueue, SqsSettings
+from events.queues.sqs.relay import Relay
+from tests.balances.ledger_factories import expect_conserved, of
+from tests.events.factories import CHAIN, put_messages
+from tests.polling import until
 
 VISIBILITY = 1
 
@@ -92,25 +92,25 @@ class Client:
 def test_a_renewal_that_fails_is_said_and_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sqs_visibility, "PART", 0.01)
-    monkeypatch.setattr(sqs_client, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(visibility, "PART", 0.01)
+    monkeypatch.setattr(client, "PAUSE_SECONDS", 0.0)
     error = ClientError({"Error": {"Code": "InternalError", "Message": "oh"}}, "ChangeMessageVisibilityBatch")
-    client = Client(*[error] * 3, {"Failed": [{"Id": "0", "Code": "ReceiptHandleIsInvalid"}]})
+    answering = Client(*[error] * 3, {"Failed": [{"Id": "0", "Code": "ReceiptHandleIsInvalid"}]})
     connection = SqsConnection("us-east-1")
-    connection._client = client  # type: ignore[assignment]  # it has what is called
+    connection._client = answering  # type: ignore[assignment]  # it has what is called
     with (
         caplog.at_level(logging.WARNING),
         suppress(SystemExit),
-        sqs_visibility.kept_hidden(connection, "http://queue", ["r1", "r2"], 1),
+        visibility.kept_hidden(connection, "http://queue", ["r1", "r2"], 1),
     ):
-        until(lambda: len(client.calls) >= 5, "three renewals")
+        until(lambda: len(answering.calls) >= 5, "three renewals")
         raise SystemExit
-    calls = len(client.calls)
+    calls = len(answering.calls)
     time.sleep(0.05)
-    assert len(client.calls) == calls, "it stops with the block"
+    assert len(answering.calls) == calls, "it stops with the block"
     assert caplog.text.count("visibility not extended") == 2
-    assert [entry["ReceiptHandle"] for entry in client.calls[0]] == ["r1", "r2"]
-    assert {entry["VisibilityTimeout"] for entry in client.calls[0]} == {1}
+    assert [entry["ReceiptHandle"] for entry in answering.calls[0]] == ["r1", "r2"]
+    assert {entry["VisibilityTimeout"] for entry in answering.calls[0]} == {1}
 
 
 # FIFO

@@ -9,14 +9,14 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
-from balances.audit import Break, audit
 from balances.models import Balance, TransferSegment
+from balances.reconciliation.audit import Break, audit
 from blocks.models import AcceptedGap, Chain
-from events import outbox
-from events.message import Packer
-from tests.balances.ledger import apply_all, put, start_chain
+from events.outbox import store
+from events.outbox.message import Packer
+from tests.balances.ledger_factories import apply_all, put, start_chain
 from tests.chains import fill_database
-from tests.events.making import CHAIN, TOKEN, Row
+from tests.events.factories import CHAIN, TOKEN, Row
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
@@ -198,7 +198,7 @@ def burn_out_of_nothing(*tokens: tuple[str, bool], address: str = "g1liar") -> N
     packer = Packer(CHAIN, 262_144)
     for event, (path, standard) in enumerate(tokens):
         packer.add_transfer(7, 0, event, path, standard, address, "", 5)
-    outbox.add(packer.messages())
+    store.add(packer.messages())
     apply_all()
 
 

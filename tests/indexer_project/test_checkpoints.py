@@ -8,8 +8,8 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from balances.models import CheckpointWalk
-from tests.balances.ledger import put, start_chain
-from tests.balances.making_history import walk, zipf_rows
+from tests.balances.history_factories import walk, zipf_rows
+from tests.balances.ledger_factories import put, start_chain
 from tests.conftest import database_url
 from tests.indexer_project.test_commands import manage
 

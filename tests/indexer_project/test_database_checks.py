@@ -12,10 +12,10 @@ from django.db import connection
 from django.test import Client
 from psycopg import sql
 
-from balances.progress import read_progress
+from balances.indexed_height import read_progress
 from indexer_project.database_checks import READ, WRITE, check_database
 from postgres.backend import base
-from tests.balances.api.asking import LISTS
+from tests.balances.api.client import LISTS
 from tests.chains import fill_database
 from tests.conftest import database_url
 from tests.indexer_project.test_commands import manage

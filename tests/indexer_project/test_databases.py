@@ -18,7 +18,7 @@ from pytest_django import DjangoDbBlocker
 
 from balances.models import Account
 from indexer_project.databases import PRIMARY, serve_from
-from tests.balances.api.asking import LISTS
+from tests.balances.api.client import LISTS
 from tests.balances.api.routes import every_route, make_ready
 from tests.chains import apply_pending, fill_database, store_heights
 from tests.conftest import ROOT, database_url, recorded

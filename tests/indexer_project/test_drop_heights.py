@@ -11,26 +11,27 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from balances import checkpoints
-from balances.audit import audit
+from balances.history import checkpoints
+from balances.indexed_height import read_progress
 from balances.models import BalanceCheckpoint
 from balances.processor import Processor
-from balances.progress import read_progress
-from blocks.holes import holes
+from balances.reconciliation.audit import audit
+from blocks.incomplete_blocks import holes
 from blocks.models import AcceptedGap, Block, Chain, IncompleteRange, Transaction
-from events import gate, outbox
-from events.message import decode
+from events import ledger_lock
 from events.models import OutboxMessage, RefusedEvent, SetAsideMessage
-from events.postgres_queue import PostgresQueue
-from indexer_project import drop_heights as dropping
-from indexer_project.drop_heights import drop_heights
+from events.outbox import store
+from events.outbox.message import decode
+from events.queues.postgres import PostgresQueue
+from indexer_project import fork_removal as dropping
+from indexer_project.fork_removal import drop_heights
 from indexer_project.reparse import ReparseImpossible
-from tests.balances.ledger import balances, drain, expect_conserved
+from tests.balances.ledger_factories import balances, drain, expect_conserved
 from tests.balances.test_processor import Handed
 from tests.chains import apply_pending, fill_database, store_heights
 from tests.conftest import recorded
-from tests.events.waiting import until
-from tests.indexer_project.whole_ledger import expect_the_chains_own, ledger
+from tests.indexer_project.ledger_dump import expect_the_chains_own, ledger
+from tests.polling import until
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
@@ -136,7 +137,7 @@ def test_messages_that_wait_across_the_first_height_still_move_what_is_below() -
     drop_heights(FIRST, 1)
     expect_nothing_from(FIRST)
     assert ledger() == expected
-    assert outbox.depth().pending == 0
+    assert store.depth().pending == 0
     copies = Processor(Handed(*bodies), lambda: NAME_ON_CHAIN, threading.Event())
     drain(lambda: copies.process_batch(0))
     assert ledger() == expected, "copies of dropped messages are in the queue still"
@@ -197,7 +198,7 @@ def test_what_is_said_of_dropped_heights_goes_with_them(monkeypatch: pytest.Monk
         IncompleteRange.objects.create(**said, attempts=7, asked_at="2026-01-01T00:00:00Z")
     store_heights(recorded(NAME), FIRST, FIRST + 10)
     told = OutboxMessage.objects.filter(applied_at=None).get()
-    outbox.set_aside("poison", told.id, told.body, "why")
+    store.set_aside("poison", told.id, told.body, "why")
     Chain.objects.update(
         conflict="two blocks", conflict_height=FIRST + 1, conflict_stored=True, first_height=FIRST + 2,
         first_height_proven=True,
@@ -286,9 +287,9 @@ def test_heights_are_dropped_while_processors_apply_them_and_windows_are_stored(
 def test_beside_another_correction_it_is_refused() -> None:
     store_heights(recorded(NAME), 0, 20)
     with ThreadPoolExecutor(1) as pool:
-        assert gate.begin_correction()
+        assert ledger_lock.begin_correction()
         try:
             with pytest.raises(ReparseImpossible, match="Another reparse"):
                 in_thread(pool, lambda: drop_heights(5, 1)).result(20)
         finally:
-            gate.end_correction()
+            ledger_lock.end_correction()

@@ -9,12 +9,12 @@ from django.core.management import CommandError, call_command
 from balances.models import Transfer
 from blocks.models import Chain
 from indexer_project import wiring
-from indexer_project.drop_heights import drop_fork
+from indexer_project.fork_removal import drop_fork
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.balances.ledger import apply_all
-from tests.blocks.chains import forked, pruned, reset_at
-from tests.blocks.syncing import Sync, assert_holds, coverage, sync, wait_until, whole
+from tests.balances.ledger_factories import apply_all
+from tests.blocks.chain_variants import forked, pruned, reset_at
+from tests.blocks.sync_runner import Sync, assert_holds, coverage, sync, wait_until, whole
 from tests.conftest import recorded
 
 pytestmark = [pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transaction=True)]

@@ -15,11 +15,11 @@ import psycopg
 import pytest
 import urllib3
 
+from dev.localstack import free_port
 from indexer_project import embedded_postgres
 from indexer_project.embedded_postgres import EmbeddedPostgresMissing, ensure_database_url
-from indexer_project.localstack import free_port
 from tests.conftest import ROOT
-from tests.events.waiting import until
+from tests.polling import until
 
 URL = "postgresql://postgres@/indexer?host=/somewhere"
 

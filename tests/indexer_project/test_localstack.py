@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from indexer_project import localstack
+from dev import localstack
 from tests.conftest import ROOT
-from tests.events.waiting import until
+from tests.polling import until
 
 KILLED = """
 import os, pathlib, signal, sys

@@ -9,7 +9,7 @@ from django.db.models import F
 from django.test import Client
 from pytest_django import Settings
 
-from balances.api.clients import warn_of_unknown
+from balances.api.client_address import warn_of_unknown
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db]
 
@@ -94,7 +94,7 @@ def test_an_address_that_is_not_known_shuts_out_nobody(
     assert [log_in(Client(), "guess", **hidden) for _ in range(7)] == [200] * 7
     assert log_in(Client(), **hidden) == 302
     assert log_in(Client(), HTTP_X_FORWARDED_FOR="198.51.100.20") == 302
-    (told,) = (record for record in caplog.records if record.name == "balances.api.clients")
+    (told,) = (record for record in caplog.records if record.name == "balances.api.client_address")
     assert "TRUSTED_PROXIES" in told.getMessage()
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from balances.models import Token
-from indexer_project.localstack import free_port
+from dev.localstack import free_port
 from tests.conftest import ROOT, database_url
-from tests.events.waiting import until
+from tests.polling import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.db, pytest.mark.api]
 

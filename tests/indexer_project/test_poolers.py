@@ -15,8 +15,8 @@ from django.db import InternalError, connection, connections, transaction
 
 from balances.models import Account
 from indexer_project.database_checks import check_database
-from tests.balances.api.asking import LISTS
-from tests.balances.api.both import HISTORY, Both, ask
+from tests.balances.api.client import LISTS
+from tests.balances.api.fast_path_parity import HISTORY, Both, ask
 from tests.balances.api.routes import every_route, make_ready
 from tests.chains import fill_database
 from tests.conftest import ROOT, database_url

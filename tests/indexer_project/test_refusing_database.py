@@ -9,18 +9,18 @@ import psycopg
 import pytest
 from django.db import connection
 
+from balances.indexed_height import read_progress
 from balances.models import CheckpointWalk
-from balances.progress import read_progress
 from postgres.connections import connect
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.balances.stream.serving import Client
+from tests.balances.stream.stream_server import Client
 from tests.blocks.test_database import terminate_others
 from tests.chains import apply_pending, fill_database, store_heights
 from tests.conftest import database_url, recorded
 from tests.daemons import Daemon, daemons
-from tests.events.waiting import until
 from tests.indexer_project.test_commands import manage
+from tests.polling import until
 from tests.standby import hot_standby
 
 pytestmark = [pytest.mark.db, pytest.mark.indexer, pytest.mark.django_db(transaction=True)]

@@ -15,25 +15,26 @@ from django.db import connection, transaction
 from django.test import Client
 from pytest_django import DjangoDbBlocker, Settings
 
-from balances.audit import audit
+from balances.indexed_height import read_progress
 from balances.models import Token, Transfer
 from balances.processor import Processor
-from balances.progress import read_progress
+from balances.reconciliation.audit import audit
 from blocks.models import Chain, Transaction
-from events import gate, outbox
+from events import ledger_lock
 from events.models import OutboxMessage, SetAsideMessage
-from events.postgres_queue import PostgresQueue
-from events.relay import Relay
-from events.sqs import SqsQueue
+from events.outbox import store
+from events.queues.postgres import PostgresQueue
+from events.queues.sqs.queue import SqsQueue
+from events.queues.sqs.relay import Relay
 from indexer_project import reparse as reparse_module
 from replay.recording import Recording
-from tests.balances.ledger import drain, expect_conserved
-from tests.balances.somebody import waits
+from tests.balances.concurrent_worker import waits
+from tests.balances.ledger_factories import drain, expect_conserved
 from tests.balances.test_processor import Handed
 from tests.chains import apply_pending, fill_database, store_heights
 from tests.conftest import recorded
-from tests.events.waiting import until
-from tests.indexer_project.whole_ledger import expect_the_chains_own, ledger
+from tests.indexer_project.ledger_dump import expect_the_chains_own, ledger
+from tests.polling import until
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
@@ -192,10 +193,10 @@ def test_messages_that_wait_are_settled_and_old_copies_of_them_change_nothing(ri
     store_heights(chain, 131, chain.heights[-1])
     waiting = list(OutboxMessage.objects.filter(applied_at=None))
     assert waiting
-    outbox.set_aside("poison", waiting[0].id, waiting[0].body, "why")
+    store.set_aside("poison", waiting[0].id, waiting[0].body, "why")
     assert f"settled {len(waiting)}" in reparse()
     assert ledger() == expected
-    assert outbox.depth() == outbox.Depth(0, 0), "a message that nobody could apply is settled too"
+    assert store.depth() == store.Depth(0, 0), "a message that nobody could apply is settled too"
     assert read_progress().indexed == chain.heights[-1]
     apply_pending()
     assert ledger() == expected
@@ -313,7 +314,7 @@ def test_it_runs_beside_a_synchronizer_and_processors(
         try:
             reparse(patience=30)  # a relay holds its rows for as long as SQS takes
             synchronizer.result(60)
-            until(lambda: outbox.depth().pending == 0, "everything applied")
+            until(lambda: store.depth().pending == 0, "everything applied")
         finally:
             stop.set()
         for processor in processors:
@@ -331,7 +332,7 @@ def test_processors_wait_while_a_batch_is_corrected_and_a_batch_does_not_wait_fo
     store_heights(committed, 0, 150)
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            gate.close(1)
+            ledger_lock.close(1)
             applying = in_thread(pool, apply_pending)
             until(waits, "the processor at the gate")
             assert not Transfer.objects.exists()
@@ -368,10 +369,10 @@ def test_a_processor_that_hangs_is_waited_for_with_patience_and_then_said(
 def test_two_at_once_are_refused(committed: Recording) -> None:
     store_heights(committed, 0, 20)
     with ThreadPoolExecutor(1) as pool:
-        assert gate.begin_correction()
+        assert ledger_lock.begin_correction()
         try:
             running = in_thread(pool, reparse)
             with pytest.raises(CommandError, match="Another reparse"):
                 running.result(20)
         finally:
-            gate.end_correction()
+            ledger_lock.end_correction()

@@ -8,20 +8,20 @@ from django.core.management import call_command
 from django.db.models import F
 from pytest_django import Settings
 
+from balances.indexed_height import read_progress
 from balances.models import Transfer
-from balances.progress import read_progress
 from blocks import gaps
-from blocks.holes import contains, holes
+from blocks.incomplete_blocks import contains, holes
 from blocks.models import Block, Chain, Transaction
-from blocks.plan import Span
-from events import outbox
-from events.message import decode, within
+from blocks.spans import Span
 from events.models import OutboxMessage
+from events.outbox import store
+from events.outbox.message import decode, within
 from indexer_project import reparse as reparse_module
-from tests.balances.ledger import expect_conserved
+from tests.balances.ledger_factories import expect_conserved
 from tests.chains import apply_pending, fill_database, store_heights
 from tests.conftest import recorded
-from tests.indexer_project.whole_ledger import expect_the_chains_own, ledger
+from tests.indexer_project.ledger_dump import expect_the_chains_own, ledger
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
@@ -131,7 +131,7 @@ def test_a_message_that_waits_is_settled_with_what_it_tells_of_a_hole() -> None:
         delete_both(*hole)
     assert "waiting messages settled" in reparse()
     expect_the_chains_own(NAME)
-    assert outbox.depth().pending == 0
+    assert store.depth().pending == 0
 
 
 def test_a_wide_hole_costs_no_batch_for_each_height(monkeypatch: pytest.MonkeyPatch) -> None:

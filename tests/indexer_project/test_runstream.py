@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from indexer_project.localstack import free_port
-from tests.balances.stream.serving import Client
+from dev.localstack import free_port
+from tests.balances.stream.stream_server import Client
 from tests.chains import apply_pending, fill_database, store_heights
 from tests.conftest import ROOT, database_url, recorded
 

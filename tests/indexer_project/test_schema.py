@@ -5,7 +5,7 @@ import os
 import pytest
 from django.core.management import call_command
 
-from indexer_project.schema import dump_schema
+from dev.schema import dump_schema
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]

@@ -17,7 +17,7 @@ from django.views.debug import get_default_exception_reporter_filter
 from indexer_project.checks import require
 from indexer_project.databases import ENGINE
 from indexer_project.environment import PARTS, Problem
-from indexer_project.log_lines import OneLine
+from indexer_project.log_formatter import OneLine
 from tests.conftest import ROOT
 
 EXAMPLE = (ROOT / ".env.example").read_text()

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from events import publishing
 from events.models import OutboxMessage
-from events.sqs import SqsQueue, SqsSettings
-from events.sqs_messages import message_bytes
-from indexer_project.threads import beside
+from events.outbox import publishing
+from events.queues.sqs.messages import message_bytes
+from events.queues.sqs.queue import SqsQueue, SqsSettings
+from indexer_project.thread_supervision import beside
 from replay.recording import Recording
 from replay.server import ReplaySource
 from tests.conftest import ROOT, database_url, recorded
-from tests.events.making import put_messages
+from tests.events.factories import put_messages
 from tests.events.sqs_proxy import SqsProxy
-from tests.events.waiting import until
+from tests.polling import until
 
 pytestmark = [pytest.mark.sqs, pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transaction=True)]
 

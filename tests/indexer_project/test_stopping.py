@@ -12,11 +12,11 @@ from django.db import connection
 
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.blocks.syncing import covered
+from tests.blocks.sync_runner import covered
 from tests.chains import fill_database
 from tests.conftest import ROOT, recorded
 from tests.daemons import daemons
-from tests.events.waiting import until
+from tests.polling import until
 
 FORCED = "Ended by force"
 SOON = "from indexer_project import stopping; stopping._FORCE_AFTER_SECONDS = 1.0;"

@@ -12,8 +12,8 @@ from django.db import OperationalError, connection
 from postgres import locks
 from postgres.connections import connect, connect_async, require_writable
 from postgres.locks import Lock
-from tests.balances.somebody import closing_connection, somebody
-from tests.events.waiting import until
+from tests.balances.concurrent_worker import closing_connection, somebody
+from tests.polling import until
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]
 

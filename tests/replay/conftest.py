@@ -12,7 +12,7 @@ import urllib3
 
 from replay.recording import Recording, load_recording
 from replay.server import ReplaySource
-from tests.replay.asking import RECORDINGS, Answered, Ask, ChainOf, WaitUntil
+from tests.replay.replay_client import RECORDINGS, Answered, Ask, ChainOf, WaitUntil
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from websockets.typing import Subprotocol
 
 from replay import conversation as conversation_module
 from replay.server import ReplaySource
-from tests.replay.asking import RECORDINGS
+from tests.replay.replay_client import RECORDINGS
 
 pytestmark = pytest.mark.indexer
 

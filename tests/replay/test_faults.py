@@ -12,7 +12,7 @@ from websockets.sync.client import connect
 from replay.faults import Faults
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.replay.asking import Ask, ChainOf, WaitUntil
+from tests.replay.replay_client import Ask, ChainOf, WaitUntil
 
 pytestmark = pytest.mark.indexer
 

@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.replay.asking import Ask, ChainOf, WaitUntil
+from tests.replay.replay_client import Ask, ChainOf, WaitUntil
 
 pytestmark = pytest.mark.indexer
 

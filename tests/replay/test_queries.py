@@ -11,7 +11,7 @@ import urllib3
 from replay.filters import EVERYTHING, NOTHING, window
 from replay.recording import Recording
 from replay.server import ReplaySource
-from tests.replay.asking import Ask
+from tests.replay.replay_client import Ask
 
 pytestmark = pytest.mark.indexer
 

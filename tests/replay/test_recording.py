@@ -9,7 +9,7 @@ import pytest
 
 from replay.recording import Recording, RecordingError, load_recording
 from replay.server import ReplaySource
-from tests.replay.asking import RECORDINGS, Ask
+from tests.replay.replay_client import RECORDINGS, Ask
 
 pytestmark = pytest.mark.indexer
 

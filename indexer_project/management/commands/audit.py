@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db.models import Q
 
-from balances.audit import SHOWN, Audit, Break, audit
-from balances.progress import Progress
+from balances.indexed_height import Progress
+from balances.reconciliation.audit import SHOWN, Audit, Break, audit
 from blocks.models import Chain
 from indexer_project.commands import IndexerCommand
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from balances import checkpoints
+from balances.history import checkpoints
+from balances.indexed_height import read_progress
 from balances.models import CheckpointWalk
-from balances.progress import read_progress
 from indexer_project.commands import IndexerCommand
 
 

@@ -5,9 +5,9 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from blocks.models import Chain
-from events import dead_letters
-from events.dead_letters import Letter
-from events.sqs import QueueUnavailable
+from events.queues import dead_letters
+from events.queues.dead_letters import Letter
+from events.queues.sqs.queue import QueueUnavailable
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
 

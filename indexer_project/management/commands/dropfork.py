@@ -4,13 +4,13 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from blocks.endpoints import open_endpoint
-from blocks.forks import Fork, ForkUnknown, find_fork
-from blocks.tx_indexer import Limits
+from blocks.source.client import Limits
+from blocks.source.endpoints import open_endpoint
+from blocks.sync.fork_search import Fork, ForkUnknown, find_fork
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
 from indexer_project.database_checks import WRITE
-from indexer_project.drop_heights import drop_heights
+from indexer_project.fork_removal import drop_heights
 from indexer_project.reparse import ReparseImpossible
 
 

@@ -7,7 +7,7 @@ from django.core.management.base import CommandError, CommandParser
 from blocks import gaps
 from blocks.gap_advice import likely_cause
 from blocks.models import AcceptedGap
-from blocks.plan import Span
+from blocks.spans import Span
 from indexer_project.commands import IndexerCommand
 
 

@@ -6,18 +6,18 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
+from balances.checkpoint_worker import Walker
+from balances.indexed_height import read_progress
 from balances.processor import Processor
-from balances.progress import read_progress
-from balances.walker import Walker
-from events import outbox
-from events.queues import Queue
-from events.sqs import QueueUnavailable
+from events.outbox import store
+from events.queues.base import Queue
+from events.queues.sqs.queue import QueueUnavailable
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
 from indexer_project.database_checks import WRITE
 from indexer_project.metrics import MetricsPortTaken, serve_metrics
-from indexer_project.stopping import stop_on_signals
-from indexer_project.threads import beside, end_with_any_thread
+from indexer_project.shutdown import stop_on_signals
+from indexer_project.thread_supervision import beside, end_with_any_thread
 
 
 class Command(IndexerCommand):
@@ -65,5 +65,5 @@ class Command(IndexerCommand):
         if until_applied:
             Walker(stop).finish()
         self.stdout.write(f"Applied {processor.transfers} transfers in {processor.messages} messages.")
-        if until_applied and (left := outbox.depth().set_aside):
+        if until_applied and (left := store.depth().set_aside):
             raise CommandError(f"{left} messages are set aside: see manage.py deadletters list.")

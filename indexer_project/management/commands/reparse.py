@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from blocks.plan import Span
+from blocks.spans import Span
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
 from indexer_project.database_checks import WRITE

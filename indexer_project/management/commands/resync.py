@@ -4,12 +4,12 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from blocks.endpoints import open_endpoint
 from blocks.models import Chain
-from blocks.plan import Span
-from blocks.resync import resync
-from blocks.tx_indexer import EndpointUnavailable, Limits
-from blocks.verify import WrongChain
+from blocks.source.client import EndpointUnavailable, Limits
+from blocks.source.endpoints import open_endpoint
+from blocks.spans import Span
+from blocks.sync.resync import resync
+from blocks.sync.window_checks import WrongChain
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
 from indexer_project.database_checks import WRITE

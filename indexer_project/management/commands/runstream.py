@@ -9,14 +9,14 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from balances.stream.app import Stream
-from balances.stream.following import first_look
+from balances.stream.follower import first_look
 from balances.stream.hub import Hub
 from balances.stream.server import AddressTaken, open_socket, serve
 from indexer_project.commands import IndexerCommand
 from indexer_project.databases import serve_from
 from indexer_project.metrics import MetricsPortTaken, serve_metrics
-from indexer_project.stopping import stop_on_signals
-from indexer_project.threads import end_with_any_thread
+from indexer_project.shutdown import stop_on_signals
+from indexer_project.thread_supervision import end_with_any_thread
 
 
 class Command(IndexerCommand):

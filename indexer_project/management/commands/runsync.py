@@ -9,18 +9,18 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from blocks.doorbell import Doorbell
-from blocks.progress import ProgressReport
-from blocks.synchronizer import Synchronizer
-from events import publishing
-from events.sqs import QueueUnavailable
+from blocks.source.subscription import Doorbell
+from blocks.sync.progress_bar import ProgressReport
+from blocks.sync.synchronizer import Synchronizer
+from events.outbox import publishing
+from events.queues.sqs.queue import QueueUnavailable
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
 from indexer_project.database_checks import WRITE
-from indexer_project.drop_heights import drop_fork
+from indexer_project.fork_removal import drop_fork
 from indexer_project.metrics import MetricsPortTaken, serve_metrics
-from indexer_project.stopping import stop_on_signals
-from indexer_project.threads import beside, end_with_any_thread
+from indexer_project.shutdown import stop_on_signals
+from indexer_project.thread_supervision import beside, end_with_any_thread
 
 STOP_SECONDS = 3.0
 """The longest wait for the relay after a stop signal: the server that it speaks to may hang."""

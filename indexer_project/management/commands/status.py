@@ -6,11 +6,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 
-from balances.api.snapshots import snapshot
 from balances.readiness import with_way_out
+from balances.snapshot import snapshot
 from balances.status import Missing, read_status
 from blocks.gap_advice import likely_cause
-from events.sqs import QueueUnavailable
+from events.queues.sqs.queue import QueueUnavailable
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
 

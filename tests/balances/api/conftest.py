@@ -10,8 +10,8 @@ from django.urls import set_script_prefix
 from pytest_django import DjangoDbBlocker
 
 from replay.recording import Recording
-from tests.balances.api.asking import Api
-from tests.balances.api.both import Both
+from tests.balances.api.client import Api
+from tests.balances.api.fast_path_parity import Both
 from tests.chains import fill_database
 
 

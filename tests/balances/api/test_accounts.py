@@ -2,10 +2,10 @@
 
 import pytest
 
-from balances.api import account_summary, accounts
 from balances.models import Balance
+from balances.queries import account_balances, account_summary
 from replay.recording import Recording
-from tests.balances.api.asking import Api
+from tests.balances.api.client import Api
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 
@@ -47,7 +47,7 @@ def test_what_is_too_much_to_count_is_not_counted(
     gnotest: Recording, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(account_summary, "SCAN", 1)
-    monkeypatch.setattr(accounts, "SCAN", 2)
+    monkeypatch.setattr(account_balances, "SCAN", 2)
     busy = api.get("/tokens/transfer-history", limit=1)["transfers"][0]["toAddress"]
     number = Balance.objects.filter(account__address=busy).count()
     assert number > 2

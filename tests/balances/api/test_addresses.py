@@ -2,7 +2,7 @@
 
 import pytest
 
-from balances.api.addresses import is_address
+from balances.api.params.addresses import is_address
 from replay.recording import Recording
 from tests.conftest import recorded
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from balances.api import accounts, holders, token_list
 from balances.models import Balance, Token
+from balances.queries import account_balances, holders, token_list
 from replay.recording import Recording
-from tests.balances.api.asking import Api, Row
+from tests.balances.api.client import Api, Row
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 
@@ -42,9 +42,9 @@ def supplies(pairs: list[Row]) -> list[Row]:
 def _bounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """How much one page may read: as it is, and so little that pages are short."""
     scan, looked_up = request.param
-    for module in (accounts, token_list):
+    for module in (account_balances, token_list):
         monkeypatch.setattr(module, "SCAN", scan)
-    for module in (accounts, token_list):
+    for module in (account_balances, token_list):
         monkeypatch.setattr(module, "LOOKED_UP", looked_up)
     monkeypatch.setattr(holders, "LOOKED_UP", looked_up // 20)
 

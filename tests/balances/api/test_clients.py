@@ -3,7 +3,7 @@
 import pytest
 from pytest_django import Settings
 
-from balances.api.clients import client_address, own_address
+from balances.api.client_address import client_address, own_address
 
 pytestmark = [pytest.mark.api]
 

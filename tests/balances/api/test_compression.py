@@ -8,9 +8,9 @@ import pytest
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import Client, RequestFactory
 
-from balances.api.compression import LEAST_BYTES, compressed
+from balances.api.middleware.compression import LEAST_BYTES, compressed
 from replay.recording import Recording
-from tests.balances.api.asking import LISTS
+from tests.balances.api.client import LISTS
 
 pytestmark = [pytest.mark.api]
 

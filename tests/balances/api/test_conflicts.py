@@ -7,13 +7,13 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from balances.progress import read_progress
-from balances.stream import reading
-from balances.stream.positions import end_of
+from balances.indexed_height import read_progress
+from balances.stream import pages
+from balances.stream.event_ids import end_of
 from blocks.models import Chain
 from replay.recording import Recording
-from tests.balances.api.asking import Api
-from tests.balances.api.both import HISTORY, Both
+from tests.balances.api.client import Api
+from tests.balances.api.fast_path_parity import HISTORY, Both
 from tests.balances.api.test_express import FOO, HOLDER
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
@@ -104,10 +104,10 @@ def test_what_a_source_shows_and_is_not_stored_takes_nothing_back(gnotest: Recor
 
 def test_the_stream_sends_nothing_from_the_upper_block_on(gnotest: Recording) -> None:
     contradict(stored=True)
-    page = reading.read_all(end_of(-1), [])
+    page = pages.read_all(end_of(-1), [])
     assert page.end == end_of(39)
     assert not page.more
-    assert reading.read_all(end_of(100), []).transfers == []
+    assert pages.read_all(end_of(100), []).transfers == []
 
 
 @pytest.mark.parametrize(("first", "said"), [(None, "null"), (250_000, "250000")])

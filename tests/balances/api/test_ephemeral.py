@@ -4,20 +4,21 @@ from typing import Any
 
 import pytest
 
-from balances.api import accounts, cursors, token_list
-from balances.api.asking import scope_of
-from balances.api.filters import TokenFilters
-from balances.apply import apply
-from balances.correct import Correction
-from balances.flags import is_ephemeral, listing_key, path_listed
+from balances.api.pagination import cursors
+from balances.api.params.requests import scope_of
+from balances.ledger.apply import apply
 from balances.models import Token
+from balances.queries import account_balances, token_list
+from balances.queries.filters import TokenFilters
+from balances.reconciliation.correction import Correction
+from balances.token_flags import is_ephemeral, listing_key, path_listed
 from blocks.models import Chain
-from events.deriving import Derived
-from events.grc20 import Event, Movement
-from tests.balances.api.asking import Api
-from tests.balances.api.both import Both, check_pages
-from tests.balances.ledger import messages
-from tests.events.making import CHAIN, Row
+from events.parsing.derivation import Derived
+from events.parsing.grc20 import Event, Movement
+from tests.balances.api.client import Api
+from tests.balances.api.fast_path_parity import Both, check_pages
+from tests.balances.ledger_factories import messages
+from tests.events.factories import CHAIN, Row
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 
@@ -50,7 +51,7 @@ def _tokens() -> None:
 def test_they_come_after_all_others(
     api: Api, monkeypatch: pytest.MonkeyPatch, path: str, query: dict[str, str], limit: int, scan: int
 ) -> None:
-    for module in (accounts, token_list):
+    for module in (account_balances, token_list):
         monkeypatch.setattr(module, "SCAN", scan)
     listed = [row["tokenPath"] for row in api.rows(path, limit=limit, **query)]
     assert listed == [each for each in LISTED if query.get("search", "") in each]

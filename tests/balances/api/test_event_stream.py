@@ -6,8 +6,8 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from balances.stream.asked import ALLOWED
-from tests.balances.api.asking import Api
+from balances.stream.subscription import ALLOWED
+from tests.balances.api.client import Api
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 

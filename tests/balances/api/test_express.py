@@ -7,10 +7,10 @@ from urllib.parse import quote, urlencode
 import pytest
 from django.test import override_settings
 
-from balances.api import express, throttles
-from balances.api.express import Environ, Express
+from balances.api import fast_path, throttling
+from balances.api.fast_path import Environ, Express
 from replay.recording import Recording
-from tests.balances.api.both import HISTORY, Both, ask, check_pages, check_whatever
+from tests.balances.api.fast_path_parity import HISTORY, Both, ask, check_pages, check_whatever
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 
@@ -131,7 +131,7 @@ def test_a_host_that_is_not_served_is_refused_however_often_it_asks(both: Both, 
 def test_a_header_that_nobody_knows_is_not_said_again(both: Both, gnotest: Recording) -> None:
     asked = []
 
-    def odd(environ: Environ, start_response: express.StartResponse) -> Iterable[bytes]:
+    def odd(environ: Environ, start_response: fast_path.StartResponse) -> Iterable[bytes]:
         def odd_start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
             asked.append(environ)
             return start_response(status, [*headers, ("X-Request-Number", str(len(asked)))], *error)
@@ -145,7 +145,7 @@ def test_a_header_that_nobody_knows_is_not_said_again(both: Both, gnotest: Recor
 def test_kinds_of_requests_are_not_remembered_without_end(
     both: Both, gnotest: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(express, "MOST_KINDS", 5)
+    monkeypatch.setattr(fast_path, "MOST_KINDS", 5)
     for number in range(20):
         both.same(f"{HISTORY}?limit=1", Origin=f"https://{number}.example.org")
     assert len(both.express._headers) <= 5
@@ -153,7 +153,7 @@ def test_kinds_of_requests_are_not_remembered_without_end(
 
 def test_every_request_counts(both: Both, gnotest: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
     both.same(HISTORY)
-    monkeypatch.setattr(throttles, "_addresses", throttles.Limit(3, 60))
+    monkeypatch.setattr(throttling, "_addresses", throttling.Limit(3, 60))
     both.passed_on = 0
     assert [ask(both.express, HISTORY, {}).status[:3] for _ in range(5)] == ["200", "200", "200", "429", "429"]
     assert both.passed_on == 2

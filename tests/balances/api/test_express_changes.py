@@ -6,7 +6,7 @@ import pytest
 from django.core.signals import request_started
 from django.db import close_old_connections, connection
 
-from tests.balances.api.both import HISTORY, Both, ask
+from tests.balances.api.fast_path_parity import HISTORY, Both, ask
 from tests.chains import apply_pending, fill_database, store_heights
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]

@@ -3,7 +3,7 @@
 import pytest
 
 from replay.recording import Recording
-from tests.balances.api.both import HISTORY, Both, check_pages, check_whatever
+from tests.balances.api.fast_path_parity import HISTORY, Both, check_pages, check_whatever
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 

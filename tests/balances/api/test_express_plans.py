@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 import pytest
 from django.db import connection
 
-from balances.api import express
+from balances.api import fast_path
 from tests.balances.api import test_plans
-from tests.balances.api.both import Both
-from tests.balances.api.explaining import reading
+from tests.balances.api.explain import reading
+from tests.balances.api.fast_path_parity import Both
 from tests.balances.api.test_plans import ASKED, LARGEST, LIMIT, SCAN
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
@@ -24,13 +24,13 @@ def test_a_plan_made_once_reads_a_bounded_number_of_rows(
     filled: None, both: Both, monkeypatch: pytest.MonkeyPatch, path: str, query: dict[str, str]
 ) -> None:
     statements: list[tuple[str, dict[str, Any]]] = []
-    run = express._ask
+    run = fast_path._ask
 
     def remembered(sql: str, values: dict[str, Any]) -> list[Any]:
         statements.append((sql, values))
         return run(sql, values)
 
-    monkeypatch.setattr(express, "_ask", remembered)
+    monkeypatch.setattr(fast_path, "_ask", remembered)
     url = f"{path}?{urlencode({'limit': LIMIT, **query})}"
     for _ in range(3):
         answer, _ = both.same(url)

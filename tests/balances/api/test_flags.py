@@ -2,8 +2,8 @@
 
 import pytest
 
-from balances.flags import FLAGS, flags
 from balances.models import Token
+from balances.token_flags import FLAGS, flags
 
 LIBRARY = {"path": "gno.land/r/x.S.0000000", "key": "gno.land/r/x.S", "realm": "gno.land/r/x"}
 REALM = {"path": "gno.land/r/x", "key": "gno.land/r/x", "realm": "gno.land/r/x"}

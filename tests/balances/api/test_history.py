@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from balances import segments
+from balances.ledger import segments
 from balances.models import Account, Token, Transfer
 from replay.recording import Recording
-from tests.balances.api.asking import Api, Row
+from tests.balances.api.client import Api, Row
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 

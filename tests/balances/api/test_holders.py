@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from balances.api import waiting
+from balances.api.responses import min_height
 from balances.models import Account, Balance, Ranking, Token
 from blocks.models import Chain
-from tests.balances.api.asking import Api, Row
+from tests.balances.api.client import Api, Row
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 
@@ -53,7 +53,7 @@ def test_one_token_of_a_realm_by_its_key(api: Api, hall: list[Row]) -> None:
 def test_a_list_that_a_backfill_left_behind_says_so_and_nothing_else_does(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "DEFAULT_SECONDS", 0)
+    monkeypatch.setattr(min_height, "DEFAULT_SECONDS", 0)
     Chain.objects.create(chain_id="hall-1", start_height=0, coverage=[(0, 100)], tip=100)
     Ranking.objects.create(state="behind", indexed_height=40, passed_at=datetime(2026, 1, 1, tzinfo=UTC))
     one = f"/tokens/{REALM}.A.0000000"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from balances.api.lines import Csv, Ndjson
+from balances.api.responses.row_formats import Csv, Ndjson
 
 pytestmark = [pytest.mark.api]
 

@@ -9,9 +9,9 @@ from django.test.utils import CaptureQueriesContext
 
 from balances.models import Announcement
 from blocks.models import Chain
-from tests.balances.api.asking import LISTS
+from tests.balances.api.client import LISTS
+from tests.balances.api.export_client import leave
 from tests.balances.api.routes import every_route
-from tests.balances.api.streaming import leave
 from tests.chains import apply_pending, fill_database, store_heights
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]

@@ -3,7 +3,7 @@
 import pytest
 
 from blocks.models import AcceptedGap, Chain, Transaction
-from tests.balances.api.asking import Api
+from tests.balances.api.client import Api
 from tests.chains import apply_pending, fill_database, store_heights
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]

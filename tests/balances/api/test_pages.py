@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from balances.api import history, token_list
-from tests.balances.api.asking import LISTS, Api, Row
+from balances.queries import token_list, transfers
+from tests.balances.api.client import LISTS, Api, Row
 from tests.chains import apply_pending, fill_database, store_heights
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
@@ -38,7 +38,7 @@ def rest(api: Api, url: str | None, key: str) -> list[Row]:
 def test_pages_of_history_neither_shift_nor_repeat_while_rows_arrive(
     api: Api, monkeypatch: pytest.MonkeyPatch, query: dict[str, str]
 ) -> None:
-    monkeypatch.setattr(history, "SCAN", 30)
+    monkeypatch.setattr(transfers, "SCAN", 30)
     recording = fill_database("gnotest-1", last=150)
     before = api.rows(HISTORY, limit=1000, **query)
     first = api.get(HISTORY, limit=10, **query)

@@ -8,9 +8,9 @@ from urllib.parse import quote
 import pytest
 from django.http import QueryDict
 
-from balances.api import parameters
+from balances.api.params import parsing
 from replay.recording import Recording
-from tests.balances.api.asking import LISTS, Api
+from tests.balances.api.client import LISTS, Api
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 
@@ -145,12 +145,12 @@ def test_at_most_twenty_values_and_each_counts_once(gnotest: Recording, api: Api
     ],
 )
 def test_a_time_may_be_written_in_many_ways(time: str) -> None:
-    said = parameters.time(QueryDict(f"at={quote(time)}"), "at")
+    said = parsing.time(QueryDict(f"at={quote(time)}"), "at")
     assert said == datetime(2026, 8, 7, 12, tzinfo=UTC)
 
 
 def test_a_time_is_exact_to_the_microsecond() -> None:
-    said = parameters.time(QueryDict("at=1786104000.1234567"), "at")
+    said = parsing.time(QueryDict("at=1786104000.1234567"), "at")
     assert said == datetime(2026, 8, 7, 12, 0, 0, 123456, tzinfo=UTC)
 
 

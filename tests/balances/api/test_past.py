@@ -9,12 +9,12 @@ import pytest
 from django.db.models.functions import Now
 from django.test import Client
 
-from balances import checkpoints
+from balances.history import checkpoints
 from balances.models import Ranking
 from blocks.models import Block, Chain
 from replay.recording import Recording
-from tests.balances.api.asking import Api
-from tests.balances.making_history import walk
+from tests.balances.api.client import Api
+from tests.balances.history_factories import walk
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from balances import checkpoints
+from balances.history import checkpoints
 from blocks.models import AcceptedGap, Block
-from tests.balances.api.asking import Api, Row
-from tests.balances.making_history import walk
+from tests.balances.api.client import Api, Row
+from tests.balances.history_factories import walk
 from tests.chains import apply_pending, fill_database, store_heights
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]

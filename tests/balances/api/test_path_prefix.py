@@ -10,11 +10,11 @@ from django.test import Client
 from django.urls import get_script_prefix
 from pytest_django import Settings
 
-from balances.api.path_prefix import ROUTES, is_prefix
+from balances.api.middleware.path_prefix import ROUTES, is_prefix
 from balances.api.urls import urlpatterns
 from indexer_project.urls import urlpatterns as of_project
 from replay.recording import Recording
-from tests.balances.api.both import HISTORY, Both
+from tests.balances.api.fast_path_parity import HISTORY, Both
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 

@@ -12,10 +12,10 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
 
-from balances import segments
-from balances.api import account_summary, accounts, history, holders, token_list
-from tests.balances.api.asking import Api
-from tests.balances.api.explaining import done, plan_of, reading
+from balances.ledger import segments
+from balances.queries import account_balances, account_summary, holders, token_list, transfers
+from tests.balances.api.client import Api
+from tests.balances.api.explain import done, plan_of, reading
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 
@@ -85,9 +85,9 @@ def filled(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterato
 
 @pytest.fixture(autouse=True)
 def _little(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (account_summary, accounts, history, token_list):
+    for module in (account_summary, account_balances, transfers, token_list):
         monkeypatch.setattr(module, "SCAN", SCAN)
-    for module in (accounts, holders, token_list):
+    for module in (account_balances, holders, token_list):
         monkeypatch.setattr(module, "LOOKED_UP", LOOKED_UP)
 
 

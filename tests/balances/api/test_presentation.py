@@ -7,7 +7,7 @@ import pytest
 from django.contrib.staticfiles.finders import find
 from django.test import Client
 
-from balances.api.presentation import GROUPS
+from balances.api.openapi.info import GROUPS
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 

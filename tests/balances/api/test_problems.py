@@ -10,8 +10,8 @@ from django.test import Client
 from pytest_django import Settings
 from rest_framework.exceptions import Throttled
 
-from balances import snapshots
-from tests.balances.api.asking import LISTS, Api
+from postgres import snapshot
+from tests.balances.api.client import LISTS, Api
 
 pytestmark = [pytest.mark.api]
 
@@ -62,7 +62,7 @@ def test_a_type_that_is_not_served_is_406(client: Client, path: str) -> None:
 @pytest.mark.parametrize("error", [OperationalError("gone\n"), InterfaceError("gone")])
 def test_a_database_that_is_away_is_503(api: Api, monkeypatch: pytest.MonkeyPatch, path: str, error: Exception) -> None:
     monkeypatch.setattr("django.db.transaction.atomic", lambda: fail_with(error)())
-    monkeypatch.setattr(snapshots, "connection", SimpleNamespace(in_atomic_block=False))
+    monkeypatch.setattr(snapshot, "connection", SimpleNamespace(in_atomic_block=False))
     problem = api.problem(path, 503)
     assert "gone" not in problem["detail"]
     assert api.client.get(path)["Retry-After"] == "5"
@@ -99,7 +99,7 @@ def test_a_connection_that_broke_is_replaced(api: Api) -> None:
 def test_a_fault_is_500_and_says_nothing_of_the_inside(
     quiet: Client, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    monkeypatch.setattr("balances.api.token_views.read_list", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("balances.api.views.tokens.read_list", lambda *_, **__: 1 / 0)
     monkeypatch.setattr("django.contrib.auth.views.LoginView.as_view", lambda *_, **__: 1 / 0)
     response = quiet.get(path)
     assert (response.status_code, response["Content-Type"]) == (500, "application/problem+json")
@@ -115,7 +115,7 @@ def test_the_admin_says_503_too(quiet: Client, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_too_many_requests_say_when_to_come_back(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("balances.api.token_views.read_list", lambda *_, **__: fail_with(Throttled(wait=7))())
+    monkeypatch.setattr("balances.api.views.tokens.read_list", lambda *_, **__: fail_with(Throttled(wait=7))())
     assert "7 seconds" in api.problem(LISTS[0], 429)["detail"]
     assert api.client.get(LISTS[0])["Retry-After"] == "7"
 

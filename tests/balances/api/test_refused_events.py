@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from events import refused_search
-from events.grc20 import REASONS
 from events.models import RefusedEvent
+from events.parsing.grc20 import REASONS
+from events.refused import search
 from replay.recording import Recording
-from tests.balances.api.asking import Api, Row
-from tests.balances.api.explaining import plan_of
+from tests.balances.api.client import Api, Row
+from tests.balances.api.explain import plan_of
 from tests.balances.api.test_pages import PROGRESS_AND_VERSION
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
@@ -109,7 +109,7 @@ def put(count: int, **fields: Any) -> None:
 def test_looking_for_what_no_index_has_is_bounded_and_ends(
     gnotest: Recording, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refused_search, "SCANNED", 20)
+    monkeypatch.setattr(search, "SCANNED", 20)
     put(50)
     put(1, event_index=1, type="rare")
     pages = list(api.pages(PATH, type="rare", limit=5))
@@ -168,7 +168,7 @@ def test_pages_are_read_by_an_index_and_cost_one_query(
     query: Row,
     index: str,
 ) -> None:
-    monkeypatch.setattr(refused_search, "SCANNED", 50)  # as small beside this table as it is beside a real one
+    monkeypatch.setattr(search, "SCANNED", 50)  # as small beside this table as it is beside a real one
     with connection.cursor() as cursor:
         cursor.execute(MANY)
     for order in ("desc", "asc"):

@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from balances.models import Token
 from replay.recording import Recording
-from tests.balances.api.asking import LISTS, Api
+from tests.balances.api.client import LISTS, Api
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 

@@ -8,10 +8,11 @@ import pytest
 from django.db import InternalError, connection, transaction
 from django.test import Client
 
-from balances.api import snapshots, waiting
-from balances.api.snapshots import snapshot
+from balances import snapshot
+from balances.api.responses import min_height
 from balances.models import Account
-from tests.balances.api.asking import LISTS, Api
+from balances.snapshot import snapshot as open_snapshot
+from tests.balances.api.client import LISTS, Api
 from tests.chains import apply_pending, fill_database, store_heights
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.db, pytest.mark.api]
@@ -37,7 +38,7 @@ def test_rows_and_heights_of_an_answer_are_of_one_moment(
 ) -> None:
     recording = fill_database("gnotest-1", last=60)
     before = client.get(path)
-    read = snapshots.look
+    read = snapshot.look
 
     def read_and_let_others_write() -> Any:
         seen = read()
@@ -45,7 +46,7 @@ def test_rows_and_heights_of_an_answer_are_of_one_moment(
         elsewhere(apply_pending)
         return seen
 
-    monkeypatch.setattr(snapshots, "look", read_and_let_others_write)
+    monkeypatch.setattr(snapshot, "look", read_and_let_others_write)
     during = client.get(path)
     monkeypatch.undo()
     after = client.get(path)
@@ -56,7 +57,7 @@ def test_rows_and_heights_of_an_answer_are_of_one_moment(
 
 
 def test_an_answer_cannot_write(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InternalError, match="read-only"), snapshot():
+    with pytest.raises(InternalError, match="read-only"), open_snapshot():
         Account.objects.create(address="x")
     assert not Account.objects.exists()
     with transaction.atomic():
@@ -64,7 +65,7 @@ def test_an_answer_cannot_write(client: Client, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_open_transaction_is_read_as_it_is() -> None:
-    with transaction.atomic(), snapshot() as seen:
+    with transaction.atomic(), open_snapshot() as seen:
         assert seen.progress.indexed == -1
 
 
@@ -76,7 +77,7 @@ def test_nothing_is_held_while_an_answer_waits_for_its_height(api: Api, monkeypa
         in_atomic_block=False,
         close=lambda: closed.append("to the pool"),
     )
-    monkeypatch.setattr(waiting, "connection", pooled)
+    monkeypatch.setattr(min_height, "connection", pooled)
 
     slept: list[float] = []
 
@@ -85,6 +86,6 @@ def test_nothing_is_held_while_an_answer_waits_for_its_height(api: Api, monkeypa
         assert len(closed) > len(slept), "given back to the pool before each sleep"
         slept.append(seconds)
 
-    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: sum(slept), sleep=sleep))
+    monkeypatch.setattr(min_height, "time", SimpleNamespace(monotonic=lambda: sum(slept), sleep=sleep))
     api.problem("/tokens", 409, minHeight=51)
     assert len(slept) > 10

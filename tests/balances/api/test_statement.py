@@ -11,12 +11,13 @@ from django.db.models import DateTimeField, F, Value
 from django.db.models.functions import Cast
 from django.test import Client
 
-from balances import checkpoints, segments
+from balances.history import checkpoints
+from balances.ledger import segments
 from balances.models import Account, Balance, BalanceCheckpoint, Token, Transfer
 from blocks.models import Block
 from replay.recording import Recording
-from tests.balances.api.asking import Api, Row
-from tests.balances.making_history import walk
+from tests.balances.api.client import Api, Row
+from tests.balances.history_factories import walk
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 

@@ -15,7 +15,7 @@ from balances.status import FEW
 from blocks.gap_advice import likely_cause
 from blocks.models import AcceptedGap, Block, Chain, EndpointState, IncompleteRange, SynchronizerState
 from events.models import OutboxMessage
-from tests.balances.api.asking import Api, Row
+from tests.balances.api.client import Api, Row
 from tests.balances.api.test_pages import PROGRESS_AND_VERSION
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]

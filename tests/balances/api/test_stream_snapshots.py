@@ -4,8 +4,8 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from balances.api import streams
-from tests.balances.api.streaming import HISTORY, leave, parts_of, rows_of, start
+from balances.api.responses import export
+from tests.balances.api.export_client import HISTORY, leave, parts_of, rows_of, start
 from tests.balances.api.test_snapshots import elsewhere
 from tests.chains import apply_pending, fill_database, store_heights
 
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.db, pytest.ma
 
 def test_what_commits_while_a_list_is_sent_is_not_in_it(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     recording = fill_database("gnotest-1", last=60)
-    monkeypatch.setattr(streams, "PAGE", 20)
+    monkeypatch.setattr(export, "PAGE", 20)
     before = rows_of(start(client, order="asc").getvalue())
     response = start(client, order="asc")
     parts = parts_of(response)
@@ -31,7 +31,7 @@ def test_what_commits_while_a_list_is_sent_is_not_in_it(client: Client, monkeypa
 @pytest.mark.parametrize("taken", [0, 1, 2])
 def test_a_client_that_leaves_closes_the_snapshot(client: Client, monkeypatch: pytest.MonkeyPatch, taken: int) -> None:
     fill_database("gnotest-1", last=60)
-    monkeypatch.setattr(streams, "PAGE", 20)
+    monkeypatch.setattr(export, "PAGE", 20)
     response = start(client)
     parts = parts_of(response)
     for _ in range(taken):

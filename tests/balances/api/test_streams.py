@@ -12,10 +12,12 @@ from django.db import OperationalError
 from django.test import Client
 from pytest_django import Settings
 
-from balances.api import history, places, streams
+from balances.api import long_request_slots
+from balances.api.responses import export
+from balances.queries import transfers
 from replay.recording import Recording
-from tests.balances.api.asking import LISTS, Api, Row
-from tests.balances.api.streaming import HISTORY, leave, parts_of, rows_of, start
+from tests.balances.api.client import LISTS, Api, Row
+from tests.balances.api.export_client import HISTORY, leave, parts_of, rows_of, start
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 
@@ -31,7 +33,7 @@ MORE = (
 
 @pytest.fixture
 def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "PAGE", 40)
+    monkeypatch.setattr(export, "PAGE", 40)
 
 
 @pytest.mark.usefixtures("_small_pages")
@@ -82,28 +84,28 @@ def test_with_a_limit_lines_are_a_page_with_its_way_on(gnotest: Recording, api: 
 
 
 def test_one_page_is_held_at_a_time(gnotest: Recording, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[int] = []
-    transfers = history.transfers
+    sizes: list[int] = []
+    read = transfers.transfers
 
     def counted(*asked: Any) -> Any:
-        page = transfers(*asked)
-        read.append(len(page.rows))
+        page = read(*asked)
+        sizes.append(len(page.rows))
         return page
 
-    monkeypatch.setattr(history, "transfers", counted)
-    monkeypatch.setattr(streams, "PAGE", 50)
+    monkeypatch.setattr(transfers, "transfers", counted)
+    monkeypatch.setattr(export, "PAGE", 50)
     sent = 0
     for part in parts_of(start(client)):
         sent += len(rows_of(part))
-        assert sum(read) - sent <= 50, "no page is read before the one before it is sent"
-    assert sent == sum(read) > 500
-    assert max(read) == 50
+        assert sum(sizes) - sent <= 50, "no page is read before the one before it is sent"
+    assert sent == sum(sizes) > 500
+    assert max(sizes) == 50
 
 
 def test_only_so_many_are_sent_at_a_time(gnotest: Recording, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     one = threading.BoundedSemaphore(1)
-    monkeypatch.setattr(places, "_places", lambda: one)
-    monkeypatch.setattr(streams, "PAGE", 20)
+    monkeypatch.setattr(long_request_slots, "_places", lambda: one)
+    monkeypatch.setattr(export, "PAGE", 20)
     first = start(api.client)
     assert "at a time" in api.problem(HISTORY, 503, format="csv")["detail"]
     assert api.client.get(HISTORY, {"format": "csv"})["Retry-After"] == "5"
@@ -124,15 +126,15 @@ def test_a_list_that_breaks_off_says_so_and_ends_in_an_error(
     gnotest: Recording, api: Api, monkeypatch: pytest.MonkeyPatch, form: str, encoding: str
 ) -> None:
     whole = api.client.get(HISTORY, {"format": form}).getvalue()
-    transfers, calls = history.transfers, []
+    read, calls = transfers.transfers, []
 
     def fails_later(*asked: Any) -> Any:
         calls.append(asked)
         if len(calls) == 3:
             raise OperationalError("gone")
-        return transfers(*asked)
+        return read(*asked)
 
-    monkeypatch.setattr(history, "transfers", fails_later)
+    monkeypatch.setattr(transfers, "transfers", fails_later)
     sent = b""
     with pytest.raises(OperationalError):  # noqa: PT012  # what was sent before counts
         for part in parts_of(start(api.client, encoding, format=form)):
@@ -154,7 +156,7 @@ def test_a_failure_before_the_first_line_is_an_error_like_any_other(
     def fails(*_: Any) -> Any:
         raise OperationalError("gone")
 
-    monkeypatch.setattr(history, "transfers", fails)
+    monkeypatch.setattr(transfers, "transfers", fails)
     assert api.problem(HISTORY, 503, format="csv")["status"] == 503
 
 

@@ -5,9 +5,9 @@ from django.test import Client
 from pytest_django import Settings
 from rest_framework.exceptions import Throttled
 
-from balances.api import throttles
-from balances.api.throttles import Limit
-from tests.balances.api.asking import LISTS, Api
+from balances.api import throttling
+from balances.api.throttling import Limit
+from tests.balances.api.client import LISTS, Api
 from tests.balances.api.routes import every_route
 
 pytestmark = [pytest.mark.api]
@@ -29,9 +29,9 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Two requests in ten seconds are allowed for an address, and four for the key."""
     clock = Clock()
-    monkeypatch.setattr(throttles, "_addresses", Limit(2, 10, clock=clock))
-    monkeypatch.setattr(throttles, "_keys", Limit(4, 10, clock=clock))
-    monkeypatch.setattr(throttles, "_known", frozenset({throttles._digest(KEY)}))
+    monkeypatch.setattr(throttling, "_addresses", Limit(2, 10, clock=clock))
+    monkeypatch.setattr(throttling, "_keys", Limit(4, 10, clock=clock))
+    monkeypatch.setattr(throttling, "_known", frozenset({throttling._digest(KEY)}))
     return clock
 
 
@@ -45,7 +45,7 @@ def test_every_route_is_limited_but_those_that_watch_the_service(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for path in (*every_route(), "/schema", "/docs"):
-        monkeypatch.setattr(throttles, "_addresses", Limit(1, 3600))
+        monkeypatch.setattr(throttling, "_addresses", Limit(1, 3600))
         client.head("/tokens/balances")
         assert (client.get(path).status_code == 429) is (path not in UNLIMITED), path
 
@@ -71,12 +71,12 @@ def test_one_too_many_is_429_and_says_when(api: Api, clock: Clock) -> None:
 def test_a_request_counts_once_whoever_looks_at_it(clock: Clock) -> None:
     meta = {"REMOTE_ADDR": "192.0.2.1"}
     for _ in range(3):
-        throttles.count_request(meta)
-    throttles.count_request({"REMOTE_ADDR": "192.0.2.1"})
+        throttling.count_request(meta)
+    throttling.count_request({"REMOTE_ADDR": "192.0.2.1"})
     refused = {"REMOTE_ADDR": "192.0.2.1"}
     for _ in range(2):
         with pytest.raises(Throttled):
-            throttles.count_request(refused)
+            throttling.count_request(refused)
 
 
 @pytest.mark.django_db
@@ -148,7 +148,7 @@ def test_requests_of_an_even_rate_are_all_answered() -> None:
 
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttles, "MOST_CLIENTS", 100)
+    monkeypatch.setattr(throttling, "MOST_CLIENTS", 100)
     clock = Clock()
     limit = Limit(1, 10, clock=clock)
     for number in range(1000):

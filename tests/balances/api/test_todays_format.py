@@ -3,8 +3,8 @@
 import pytest
 
 from replay.recording import Recording
-from tests.balances.api.asking import Api
-from tests.balances.api.comparing import check_accounts, check_holders, check_supplies, expected
+from tests.balances.api.client import Api
+from tests.balances.api.oracle_comparison import check_accounts, check_holders, check_supplies, expected
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 

@@ -4,11 +4,11 @@ from urllib.parse import quote
 
 import pytest
 
-from balances.api import token_list
 from balances.models import Token
+from balances.queries import token_list
 from replay.recording import Recording
-from tests.balances.api.asking import Api, Row
-from tests.balances.api.comparing import expected
+from tests.balances.api.client import Api, Row
+from tests.balances.api.oracle_comparison import expected
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 

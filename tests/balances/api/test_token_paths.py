@@ -6,7 +6,7 @@ from urllib.parse import quote, unquote
 import pytest
 
 from balances.models import Account, Balance, Token
-from tests.balances.api.asking import Api
+from tests.balances.api.client import Api
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 

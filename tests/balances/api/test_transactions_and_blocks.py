@@ -11,7 +11,7 @@ from django.test import Client
 
 from events.models import RefusedEvent
 from replay.recording import Recording
-from tests.balances.api.asking import Api, Row
+from tests.balances.api.client import Api, Row
 from tests.balances.api.test_pages import PROGRESS_AND_VERSION
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]

@@ -6,12 +6,12 @@ from random import Random
 import pytest
 from django.db import connection
 
-from balances.api import history
-from balances.api.filters import TransferFilters
-from balances.api.scans import SCAN
-from balances.api.tokens import Meant, Resolved
+from balances.queries import transfers
+from balances.queries.filters import TransferFilters
+from balances.queries.scan_budgets import SCAN
+from balances.queries.token_lookup import Meant, Resolved
 from replay.recording import Recording
-from tests.balances.api.asking import Api, Row
+from tests.balances.api.client import Api, Row
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 
@@ -93,8 +93,8 @@ def several(chance: Random, values: list[str]) -> str:
 def test_any_filters_give_what_they_say(
     everything: list[Row], api: Api, monkeypatch: pytest.MonkeyPatch, seed: int, scan: int, merged: int
 ) -> None:
-    monkeypatch.setattr(history, "SCAN", scan)
-    monkeypatch.setattr(history, "MERGED", merged)
+    monkeypatch.setattr(transfers, "SCAN", scan)
+    monkeypatch.setattr(transfers, "MERGED", merged)
     chance = Random(seed)
     found = 0
     for _ in range(12):
@@ -121,7 +121,7 @@ def test_any_filters_give_what_they_say(
 def test_nothing_is_lost_where_one_page_stops_looking_and_the_next_begins(
     everything: list[Row], api: Api, monkeypatch: pytest.MonkeyPatch, query: dict[str, str], order: str
 ) -> None:
-    monkeypatch.setattr(history, "SCAN", 40)
+    monkeypatch.setattr(transfers, "SCAN", 40)
     rows = model(everything, query | {"order": order})
     assert len(rows) > 1
     assert api.rows(HISTORY, limit=1000, order=order, **query) == rows
@@ -132,7 +132,7 @@ def test_nothing_is_lost_where_one_page_stops_looking_and_the_next_begins(
 def test_the_order_is_kept_however_postgresql_joins(
     everything: list[Row], api: Api, monkeypatch: pytest.MonkeyPatch, query: dict[str, str], way: str
 ) -> None:
-    monkeypatch.setattr(history, "MERGED", 1)
+    monkeypatch.setattr(transfers, "MERGED", 1)
     with connection.cursor() as cursor:
         for each in ("nestloop", "hashjoin", "mergejoin"):
             cursor.execute(f"SET LOCAL enable_{each} = {'on' if each == way else 'off'}")
@@ -148,6 +148,6 @@ def test_the_order_is_kept_however_postgresql_joins(
 def test_what_one_page_looks_through_is_shared_by_its_walks(addresses: int, tokens: int) -> None:
     wanted = TransferFilters(addresses=tuple(map(str, range(addresses))))
     found = [Resolved(number, "", True, {}, 0, SCAN + 1) for number in range(tokens)]
-    walks, _, each = history._ways(wanted, Meant(found, None, {}) if tokens else None)
+    walks, _, each = transfers._ways(wanted, Meant(found, None, {}) if tokens else None)
     number = len(walks) * (addresses or tokens or 1)
     assert number * each <= SCAN < 2 * number * each

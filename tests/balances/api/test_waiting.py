@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from balances.api import places, waiting
-from balances.progress import read_progress
+from balances.api import long_request_slots
+from balances.api.responses import min_height
+from balances.indexed_height import read_progress
 from replay.recording import Recording
-from tests.balances.api.asking import LISTS, Api
+from tests.balances.api.client import LISTS, Api
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 
@@ -33,7 +34,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(waiting, "time", made)
+    monkeypatch.setattr(min_height, "time", made)
     return made
 
 
@@ -66,7 +67,7 @@ def test_an_answer_comes_as_soon_as_its_height_does(
 ) -> None:
     there = read_progress()
     before = replace(there, indexed=TIP - 1)
-    monkeypatch.setattr(waiting, "read_progress", lambda: there if clock.now > 1 else before)
+    monkeypatch.setattr(min_height, "read_progress", lambda: there if clock.now > 1 else before)
     assert api.get("/tokens/transfer-history", minHeight=TIP)["indexedHeight"] == TIP
     assert 1 < clock.now < 1.5
 
@@ -75,8 +76,8 @@ def test_only_so_many_wait_at_a_time(
     gnotest: Recording, api: Api, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = threading.BoundedSemaphore(1)
-    monkeypatch.setattr(places, "_places", lambda: one)
-    with places.place() as free:
+    monkeypatch.setattr(long_request_slots, "_places", lambda: one)
+    with long_request_slots.place() as free:
         assert free
         api.problem("/tokens", 409, minHeight=TIP + 1)
         assert clock.now == 0
@@ -86,7 +87,7 @@ def test_only_so_many_wait_at_a_time(
 
 def test_a_replica_that_is_behind_is_409_too(gnotest: Recording, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     ahead = replace(read_progress(), indexed=TIP + 1)
-    monkeypatch.setattr(waiting, "read_progress", lambda: ahead)
+    monkeypatch.setattr(min_height, "read_progress", lambda: ahead)
     for path, query in (("/tokens", {}), ("/tokens", {"format": "csv"}), (ACCOUNT, {})):
         assert api.problem(path, 409, minHeight=TIP + 1, **query)["indexedHeight"] == TIP
     response = api.client.get("/tokens", {"minHeight": TIP + 1}, headers={"If-None-Match": "*"})

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from pytest_django import Settings
 
-from tests.balances.stream.serving import Server, serving
+from tests.balances.stream.stream_server import Server, serving
 from tests.chains import fill_database
 
 START = 25

@@ -2,12 +2,12 @@
 
 import pytest
 
-from balances.progress import APPLIED
-from events.bell import Bell
-from events.postgres_queue import PostgresQueue
-from events.queues import BATCH
-from tests.balances.ledger import processor, put, start_chain
-from tests.events.making import Row
+from balances.indexed_height import APPLIED
+from events.queues.base import BATCH
+from events.queues.postgres import PostgresQueue
+from postgres.notifications import Bell
+from tests.balances.ledger_factories import processor, put, start_chain
+from tests.events.factories import Row
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.db]
 

@@ -6,8 +6,8 @@ from balances.models import Transfer
 from blocks import gaps
 from blocks.store import begin_generation
 from tests.balances.stream.conftest import START
-from tests.balances.stream.expecting import known, places, wanted
-from tests.balances.stream.serving import Server
+from tests.balances.stream.expected_events import known, places, wanted
+from tests.balances.stream.stream_server import Server
 from tests.chains import apply_pending, store_heights
 from tests.conftest import recorded
 

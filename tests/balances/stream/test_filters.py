@@ -4,15 +4,15 @@ from collections.abc import Collection
 
 import pytest
 
-from balances.api.addresses import is_address
+from balances.api.params.addresses import is_address
 from balances.models import Token
-from balances.stream import reading
+from balances.stream import pages
 from blocks.models import Chain
-from events.grc20 import split_token
-from events.message import decode
 from events.models import OutboxMessage
-from tests.balances.stream.expecting import known, places, wanted
-from tests.balances.stream.serving import Client, Server, serving
+from events.outbox.message import decode
+from events.parsing.grc20 import split_token
+from tests.balances.stream.expected_events import known, places, wanted
+from tests.balances.stream.stream_server import Client, Server, serving
 from tests.chains import apply_pending, fill_database, store_heights
 from tests.conftest import recorded
 
@@ -48,7 +48,7 @@ def spelled(path: str) -> set[str]:
 @pytest.mark.parametrize(("name", "start", "end"), [("gnotest-1", 12, 50), ("test5-1", 65, 150)])
 def test_of_what_is_old_and_of_what_is_new(monkeypatch: pytest.MonkeyPatch, name: str, start: int, end: int) -> None:
     """Accounts and tokens that are seen for the first time while they are listened for are among them."""
-    monkeypatch.setattr(reading, "PAGE_ROWS", 50)
+    monkeypatch.setattr(pages, "PAGE_ROWS", 50)
     fill_database(name, last=start)
     store_heights(recorded(name), start + 1, end)
     chain_id = Chain.objects.get().chain_id

@@ -11,13 +11,13 @@ from django.core.management import call_command
 from django.db import connection
 from pytest_django import DjangoDbBlocker, Settings
 
-from balances.api import throttles
-from balances.api.cors import ACCEPTED
-from balances.api.throttles import Limit
-from balances.stream.asked import ALLOWED
-from tests.balances.stream.serving import Server, serving
+from balances.api import throttling
+from balances.api.middleware.cors import ACCEPTED
+from balances.api.throttling import Limit
+from balances.stream.subscription import ALLOWED
+from tests.balances.stream.stream_server import Server, serving
 from tests.chains import fill_database
-from tests.events.waiting import until
+from tests.polling import until
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 
@@ -206,7 +206,7 @@ def resident_bytes() -> int:
 
 
 def test_who_asks_too_often_is_told_when_to_come_back(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttles, "_addresses", Limit(1, 3600))
+    monkeypatch.setattr(throttling, "_addresses", Limit(1, 3600))
     assert server.ask(method="HEAD").status == 200
     refused = server.ask()
     assert (refused.status, refused.headers["content-type"]) == (429, "application/problem+json")
@@ -218,7 +218,7 @@ def test_a_proxy_that_adds_a_line_of_its_own_is_believed_and_the_clients_line_is
     server: Server, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     settings.TRUSTED_PROXIES = 1
-    monkeypatch.setattr(throttles, "_addresses", Limit(1, 3600))
+    monkeypatch.setattr(throttling, "_addresses", Limit(1, 3600))
 
     def ask(invented: str, address: str) -> int:
         lines = {"X-Forwarded-For": invented, "x-forwarded-for": address, "X_Forwarded_For": invented}

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from balances.progress import Progress
-from balances.stream import listener as listeners
-from balances.stream.asked import Wanted
+from balances.indexed_height import Progress
+from balances.stream import subscriber as listeners
+from balances.stream.event_ids import Position, end_of
 from balances.stream.hub import Hub
-from balances.stream.listener import Listener
-from balances.stream.positions import Position, end_of
-from balances.stream.reading import Page, Transfer
+from balances.stream.pages import Page, Transfer
+from balances.stream.subscriber import Listener
+from balances.stream.subscription import Wanted
 
 A, B, C = "g1a", "g1b", "g1c"
 T, U = "gno.land/r/t", "gno.land/r/u"

@@ -7,18 +7,18 @@ import pytest
 from django.db import transaction
 from django.test import Client as ApiClient
 
-from balances.api.snapshots import snapshot
-from balances.apply import apply
-from balances.progress import Progress, ring
-from balances.stream import following, reading
-from balances.stream.positions import end_of
-from events import outbox
-from events.message import decode
+from balances.indexed_height import Progress, ring
+from balances.ledger.apply import apply
+from balances.snapshot import snapshot
+from balances.stream import follower, pages
+from balances.stream.event_ids import end_of
 from events.models import OutboxMessage
-from tests.balances.api.asking import Api
+from events.outbox import store
+from events.outbox.message import decode
+from tests.balances.api.client import Api
 from tests.balances.stream.conftest import START
-from tests.balances.stream.expecting import known, places, wanted
-from tests.balances.stream.serving import PATIENCE, Event, Server, serving
+from tests.balances.stream.expected_events import known, places, wanted
+from tests.balances.stream.stream_server import PATIENCE, Event, Server, serving
 from tests.chains import apply_pending, fill_database, store_heights
 from tests.conftest import recorded
 
@@ -29,7 +29,7 @@ TIP = 485
 
 @pytest.fixture
 def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "PAGE_ROWS", 7)
+    monkeypatch.setattr(pages, "PAGE_ROWS", 7)
 
 
 def go_on(first: int, last: int) -> None:
@@ -105,7 +105,7 @@ def test_what_is_applied_out_of_order_is_sent_in_order(server: Server) -> None:
     for number, indexed in ((2, START), (0, pending[1].first_height - 1), (1, 49)):
         with transaction.atomic():
             apply([decode(pending[number].body, "gnotest-1")])
-            outbox.mark_applied([pending[number].id])
+            store.mark_applied([pending[number].id])
         server.look()
         assert server.do(lambda: server.stream.hub.head) == end_of(indexed)
     server.settle(49)
@@ -126,7 +126,7 @@ def test_a_window_above_a_gap_waits_for_the_gap(server: Server) -> None:
 @pytest.mark.usefixtures("_small_pages")
 def test_who_applies_wakes_the_stream(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
     """Without the bell it would look for news once in an hour."""
-    monkeypatch.setattr(following, "LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr(follower, "LOOK_SECONDS", 3600.0)
     ring()  # it waits for an hour from now on
     client = server.listen()
     client.take("progress")
@@ -147,7 +147,7 @@ def test_who_comes_while_the_stream_looks_for_nobody_misses_nothing(
         with snapshot() as seen:
             return seen.progress
 
-    monkeypatch.setattr(reading, "look", look)
+    monkeypatch.setattr(pages, "look", look)
     assert looks.wait(PATIENCE)
     client = server.listen()
     assert client.take("progress").id == f"{START}@0"
@@ -172,6 +172,6 @@ def test_while_nobody_listens_nothing_is_read(monkeypatch: pytest.MonkeyPatch, s
     def refuse(*arguments: object) -> None:
         raise AssertionError("transfers are read for nobody")
 
-    monkeypatch.setattr(reading, "transfers", refuse)
+    monkeypatch.setattr(pages, "transfers", refuse)
     go_on(START + 1, 50)
     server.settle(50)

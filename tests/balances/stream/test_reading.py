@@ -3,14 +3,14 @@
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from balances.api.tokens import resolve
 from balances.models import Token
-from balances.stream import reading
-from balances.stream.asked import Wanted
-from balances.stream.positions import Position, end_of
-from tests.balances.ledger import apply_all, put, start_chain
-from tests.balances.stream.expecting import known, wanted
-from tests.events.making import Row
+from balances.queries.token_lookup import resolve
+from balances.stream import pages
+from balances.stream.event_ids import Position, end_of
+from balances.stream.subscription import Wanted
+from tests.balances.ledger_factories import apply_all, put, start_chain
+from tests.balances.stream.expected_events import known, wanted
+from tests.events.factories import Row
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db]
 
@@ -39,29 +39,29 @@ def rows() -> list[Row]:
 def test_a_spelling_means_what_it_means_to_the_lists(rows: list[Row]) -> None:
     texts = {text for token in Token.objects.all() for text in (token.path, token.key, token.realm)}
     found = {text: set[str]() for text in texts}
-    for moved in reading.read_all(end_of(-1), texts | {"gno.land/r/unknown"}).transfers:
+    for moved in pages.read_all(end_of(-1), texts | {"gno.land/r/unknown"}).transfers:
         for text in moved.spellings:
             found[text].add(moved.body["tokenPath"])
     assert found == {text: {token.path for token in resolve([text], "token").tokens} for text in texts}
 
 
 def test_a_page_ends_where_it_is_complete(monkeypatch: pytest.MonkeyPatch, rows: list[Row]) -> None:
-    monkeypatch.setattr(reading, "PAGE_ROWS", 4)
+    monkeypatch.setattr(pages, "PAGE_ROWS", 4)
     after, ends = end_of(-1), []
-    while (page := reading.read_wanted(after, Wanted())).more:
+    while (page := pages.read_wanted(after, Wanted())).more:
         assert [moved.position.height for moved in page.transfers] == list(range(after.height + 1, after.height + 5))
         after = page.end
         ends.append(after)
     assert ends == [Position(3, 0, 0), Position(7, 0, 0)]
     assert (len(page.transfers), page.end) == (1, end_of(40))
-    assert reading.read_wanted(page.end, Wanted()).end == end_of(40)
-    assert reading.read_wanted(end_of(99), Wanted()).end == end_of(99), "a page never takes a listener back"
+    assert pages.read_wanted(page.end, Wanted()).end == end_of(40)
+    assert pages.read_wanted(end_of(99), Wanted()).end == end_of(99), "a page never takes a listener back"
 
 
 def test_what_is_wanted_is_of_an_account_and_of_a_token(rows: list[Row]) -> None:
     for addresses in ((), ("g10",), ("g11", "g12")):
         for tokens in ((), ("gno.land/r/c",), ("gno.land/r/a.C.0000001", "gno.land/r/c.D")):
-            page = reading.read_wanted(end_of(-1), Wanted(frozenset(addresses), frozenset(tokens)))
+            page = pages.read_wanted(end_of(-1), Wanted(frozenset(addresses), frozenset(tokens)))
             places = ["-".join(map(str, moved.position)) for moved in page.transfers]
             assert places == wanted(known(), addresses, tokens)
 
@@ -70,8 +70,8 @@ def test_a_page_is_a_fixed_number_of_queries(
     rows: list[Row], django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     with django_assert_num_queries(1):
-        reading.read_wanted(end_of(40), Wanted())
+        pages.read_wanted(end_of(40), Wanted())
     with django_assert_num_queries(2):
-        reading.read_all(end_of(-1), ())
+        pages.read_all(end_of(-1), ())
     with django_assert_num_queries(3):
-        reading.read_all(end_of(-1), ("gno.land/r/a", "gno.land/r/c"))
+        pages.read_all(end_of(-1), ("gno.land/r/a", "gno.land/r/c"))

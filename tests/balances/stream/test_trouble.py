@@ -6,18 +6,18 @@ from itertools import islice
 import pytest
 from django.db import connection
 
-from balances.stream import following, listening
-from balances.stream import listener as listeners
+from balances.stream import delivery, follower
 from balances.stream import server as serving_at
-from balances.stream.positions import end_of
+from balances.stream import subscriber as listeners
+from balances.stream.event_ids import end_of
 from blocks.store import begin_generation
 from postgres.connections import connect
 from tests.balances.stream.conftest import START
-from tests.balances.stream.expecting import known, places, wanted
-from tests.balances.stream.serving import Server, serving
+from tests.balances.stream.expected_events import known, places, wanted
+from tests.balances.stream.stream_server import Server, serving
 from tests.chains import apply_pending, fill_database, store_heights
 from tests.conftest import recorded
-from tests.events.waiting import until
+from tests.polling import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.db, pytest.mark.api]
 
@@ -88,8 +88,8 @@ def end_connections() -> int:
 
 
 def test_a_database_that_was_restarted_is_no_gap(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
-    monkeypatch.setattr(following, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(listening, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(follower, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(delivery, "RETRY_SECONDS", 0.01)
     client, old = server.listen(), server.listen(fromHeight=0)
     server.settle(START)
     for each, first in ((client, START + 1), (old, 0)):
@@ -108,8 +108,8 @@ def test_a_database_that_was_restarted_is_no_gap(monkeypatch: pytest.MonkeyPatch
 def test_while_the_database_is_away_nobody_is_sent_away(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, server: Server
 ) -> None:
-    monkeypatch.setattr(following, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(listening, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(follower, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(delivery, "RETRY_SECONDS", 0.01)
     client = server.listen()
     name = connection.settings_dict["NAME"]
     with connect(dbname="postgres") as other:  # nobody can shut the door behind himself
@@ -143,7 +143,7 @@ def test_a_sign_of_life_tells_what_is_new_and_nothing_otherwise(server: Server) 
 
 
 def test_nobody_waits_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(delivery, "BEAT_SECONDS", 0.01)
     monkeypatch.setattr(serving_at, "BEAT_SECONDS", 0.01)
     fill_database("gnotest-1", last=START)
     with serving() as server:

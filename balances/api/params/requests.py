@@ -1,0 +1,103 @@
+"""What a list is asked for: which rows, which part of them, and how to answer."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Generic
+
+from django.http import QueryDict
+
+from balances.api.pagination import cursors
+from balances.api.pagination.cursors import CursorInvalid, Shape
+from balances.api.params import parsing
+from balances.api.params.parsing import DEFAULT_LIMIT, MAX_LIMIT
+from balances.indexed_height import Progress
+from balances.queries.errors import BadParameter, ChainContradicted, shown
+from balances.queries.page import Position, Slice, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How to answer, whatever is asked for. `min_height`: the indexed height to wait for, None for none.
+
+    `ranked`: the answer is as true as the list of holders is, which a backfill leaves behind.
+    """
+
+    text_amounts: bool
+    min_height: int | None
+    ranked: bool = False
+
+    def truth(self, progress: Progress) -> Progress:
+        """How far the answer is true, in a snapshot of which this is the progress.
+
+        Raises `ChainContradicted`: every answer from stored rows passes here.
+        """
+        if progress.conflict_stored:
+            raise ChainContradicted(progress.conflict, progress.indexed)
+        return progress.of_holders() if self.ranked else progress
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[Wanted]):
+    """A list as it is asked for. `scope` names the route and the filters: a cursor is for them alone.
+
+    `limited`: whether the request says how many rows it wants.
+    """
+
+    wanted: Wanted
+    slice: Slice
+    scope: str
+    limited: bool
+    manner: Manner
+
+
+def read_list(
+    query: QueryDict,
+    *,
+    route: str,
+    allowed: Collection[str],
+    wanted: Callable[[QueryDict], Wanted],
+    shape: Shape | Callable[[Wanted], Shape],
+    ranked: Callable[[Wanted], bool] = lambda _: False,
+) -> Asked[Wanted]:
+    """What a list route is asked for. Raises `BadParameter`.
+
+    `allowed`: the parameters that the route has. `wanted`: reads its filters. `shape`: of its cursors. `ranked`:
+    whether it is read from the list of holders.
+    """
+    parsing.check_names(query, allowed)
+    filters = wanted(query)
+    limit = parsing.whole(query, "limit", 1, MAX_LIMIT)
+    scope = scope_of(route, filters)
+    after = _after(query, scope, shape(filters) if callable(shape) else shape)
+    manner = replace(_manner(query), ranked=ranked(filters))
+    return Asked(filters, Slice(limit or DEFAULT_LIMIT, after), scope, limit is not None, manner)
+
+
+def scope_of(route: str, wanted: object) -> str:
+    """What a cursor of the list of `wanted` at `route` belongs to."""
+    return f"{route} {wanted!r}"
+
+
+def read_one(query: QueryDict, *, allowed: Collection[str]) -> Manner:
+    """How a route that answers with one thing is to answer. Raises `BadParameter`."""
+    parsing.check_names(query, allowed)
+    return _manner(query)
+
+
+def _manner(query: QueryDict) -> Manner:
+    return Manner(
+        text_amounts=parsing.word(query, "amounts", ("string",)) is not None,
+        min_height=parsing.height(query, "minHeight"),
+    )
+
+
+def _after(query: QueryDict, scope: str, shape: Shape) -> Position | None:
+    cursor = query.get("cursor")
+    if not cursor:
+        return None
+    try:
+        return cursors.decode(cursor, scope, shape)
+    except CursorInvalid as invalid:
+        raise BadParameter(
+            "cursor", f"{shown(cursor)}: {invalid}", "Take it from an answer's next, unchanged"
+        ) from None

@@ -1,0 +1,103 @@
+"""What every answer has, whatever it is about: how far it is true, its version, and 304 when the client has it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from django.http import HttpResponseNotModified
+from django.http.response import HttpResponseBase
+from django.utils.http import parse_etags
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from balances.api.params.requests import Manner
+from balances.api.responses.min_height import patience, wait_for
+from balances.queries.errors import HeightNotReached
+from balances.snapshot import Snapshot, look, snapshot
+
+AMOUNTS = frozenset({
+    "amount", "supply", "minted", "burned",
+    "change", "balanceBefore", "balanceAfter",
+    "openingBalance", "closingBalance", "pageOpeningBalance", "pageClosingBalance",
+})  # fmt: skip
+"""Members that are amounts: integers, or strings for clients that ask for these."""
+
+
+def answer_one(request: Request, manner: Manner, read: Callable[[], dict[str, Any]]) -> HttpResponseBase:
+    """The answer of a route about one thing: `read`'s members, amounts as integers, all from one snapshot."""
+    if (same := unchanged(request, manner)) is not None:
+        return same
+    with opened(manner) as seen:
+        members = read()
+    for member in members.values():
+        for row in member if isinstance(member, list) else [member]:
+            if manner.text_amounts and isinstance(row, dict):
+                write_amounts(row)
+    return Response(members | truth(seen), headers=headers(request, seen))
+
+
+def unchanged(request: Request, manner: Manner) -> HttpResponseNotModified | None:
+    """The 304 for a client whose `If-None-Match` names the content version: one small statement, no transaction.
+
+    Waits first for the height that the client wants to see; raises `HeightNotReached`.
+    """
+    if manner.min_height is not None:
+        wait_for(manner.min_height, patience(request), manner.truth)
+    known = request.headers.get("If-None-Match", "")
+    if not known:
+        return None
+    said = headers(request, _reached(manner, look()))
+    return HttpResponseNotModified(headers=said) if has_it(known, said["ETag"]) else None
+
+
+def has_it(known: str, etag: str) -> bool:
+    """Whether `etag` is among what the client says it has, its `If-None-Match`."""
+    tags = parse_etags(known)
+    return "*" in tags or etag.removeprefix("W/") in {tag.removeprefix("W/") for tag in tags}
+
+
+@contextmanager
+def opened(manner: Manner) -> Iterator[Snapshot]:
+    """The snapshot to answer from. Raises `HeightNotReached`: this replica may be behind the one asked first."""
+    with snapshot() as seen:
+        yield _reached(manner, seen)
+
+
+def _reached(manner: Manner, seen: Snapshot) -> Snapshot:
+    seen = replace(seen, progress=manner.truth(seen.progress))
+    if manner.min_height is not None and seen.progress.indexed < manner.min_height:
+        raise HeightNotReached(manner.min_height, seen.progress.indexed)
+    return seen
+
+
+def headers(request: Request, seen: Snapshot) -> dict[str, str]:
+    return headers_of(seen, str(request.accepted_renderer.format))
+
+
+def headers_of(seen: Snapshot, form: str) -> dict[str, str]:
+    """The headers of an answer that is rendered as `form`."""
+    # Weak: equal versions mean equal content, not equal bytes (a proxy may compress). The URL is the rest of the name.
+    return {
+        "ETag": f'W/"{seen.version}-{form}"',
+        "Cache-Control": "no-cache",
+        "X-Indexed-Height": str(seen.progress.indexed),
+    }
+
+
+def truth(seen: Snapshot) -> dict[str, Any]:
+    """The members that say how far an answer is true."""
+    return {
+        "chainId": seen.progress.chain_id,
+        "indexedHeight": seen.progress.indexed,
+        "includesUpTo": seen.progress.up_to,
+        "acceptedGaps": seen.progress.accepted,
+        "firstHeight": seen.progress.first_height,
+    }
+
+
+def write_amounts(row: dict[str, Any]) -> None:
+    """Turn the amounts of `row` into strings."""
+    for name in AMOUNTS & row.keys():
+        if row[name] is not None:
+            row[name] = str(row[name])
