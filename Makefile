@@ -78,7 +78,7 @@ format: install ## format and fix what can be fixed
 	$(BIN)/ruff format .
 
 schema: install ## write schema.sql from the migrations
-	WRITE_SCHEMA=1 $(BIN)/python -m pytest -q tests/indexer_project/test_schema.py
+	WRITE_SCHEMA=1 $(BIN)/python -m pytest -q tests/dev/test_schema.py
 
 requirements: install ## compile the pinned requirements from the .in files
 	$(BIN)/uv pip compile --quiet requirements.in -o requirements.txt

@@ -28,7 +28,7 @@ class Delivery:
 
 
 class Queue(Protocol):
-    """Where processors get messages. Both back ends pass the same tests (tests/events/test_queues.py)."""
+    """Where processors get messages. Both back ends pass one contract test (tests/events/queues)."""
 
     def batch(self, wait_seconds: float) -> AbstractContextManager[Sequence[Delivery]]:
         """Some messages, waiting up to `wait_seconds` for the first; empty when there is none.

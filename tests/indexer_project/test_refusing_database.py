@@ -15,7 +15,7 @@ from postgres.connections import connect
 from replay.recording import Recording
 from replay.server import ReplaySource
 from tests.balances.stream.stream_server import Client
-from tests.blocks.test_database import terminate_others
+from tests.blocks.test_store import terminate_others
 from tests.chains import apply_pending, fill_database, store_heights
 from tests.conftest import database_url, recorded
 from tests.daemons import Daemon, daemons

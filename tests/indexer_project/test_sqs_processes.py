@@ -21,7 +21,7 @@ from replay.recording import Recording
 from replay.server import ReplaySource
 from tests.conftest import ROOT, database_url, recorded
 from tests.events.factories import put_messages
-from tests.events.sqs_proxy import SqsProxy
+from tests.events.queues.sqs.sqs_proxy import SqsProxy
 from tests.polling import until
 
 pytestmark = [pytest.mark.sqs, pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transaction=True)]

@@ -14,7 +14,7 @@ from blocks.models import Chain
 from replay.recording import Recording
 from tests.balances.api.client import Api
 from tests.balances.api.fast_path_parity import HISTORY, Both
-from tests.balances.api.test_express import FOO, HOLDER
+from tests.balances.api.test_fast_path import FOO, HOLDER
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 

@@ -13,8 +13,8 @@ from replay.faults import Faults
 from replay.recording import Recording
 from replay.server import ReplaySource
 from tests.blocks.faulty_proxy import Meddler, Reply
+from tests.blocks.sync.test_source_faults import Ask, bounds
 from tests.blocks.sync_runner import Sync, assert_holds, coverage, stored_heights, sync, wait_until, whole
-from tests.blocks.test_source_faults import Ask, bounds
 
 pytestmark = [pytest.mark.indexer, pytest.mark.db, pytest.mark.django_db(transaction=True)]
 

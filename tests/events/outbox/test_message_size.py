@@ -20,7 +20,7 @@ from events.queues.sqs.relay import Relay
 from indexer_project import wiring
 from tests.balances.ledger_factories import expect_conserved, of, put
 from tests.events.factories import CHAIN, TOKEN, mints, packed
-from tests.events.sqs_proxy import SqsProxy, error
+from tests.events.queues.sqs.sqs_proxy import SqsProxy, error
 from tests.polling import until
 
 pytestmark = [pytest.mark.sqs, pytest.mark.db, pytest.mark.django_db(transaction=True)]

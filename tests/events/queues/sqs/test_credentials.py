@@ -18,7 +18,7 @@ from events.queues.sqs.queue import QueueUnavailable, SqsQueue, SqsSettings
 from events.queues.sqs.relay import Relay
 from tests.balances.ledger_factories import expect_conserved, of
 from tests.events.factories import CHAIN, put_messages
-from tests.events.sqs_proxy import SqsProxy, error
+from tests.events.queues.sqs.sqs_proxy import SqsProxy, error
 from tests.polling import until
 
 pytestmark = pytest.mark.sqs
