@@ -13,7 +13,7 @@ APPLIED = "applied"
 """PostgreSQL notification channel: rung, at commit, when transfers were applied and no backlog of them was left."""
 
 # Accepted gaps count as indexed; how many heights they leave out is told beside.
-PROGRESS = f"""
+INDEXED_HEIGHT_SQL = f"""
 SELECT chain_id, start_height, tip, upper(coverage) - 1 AS highest,
        (SELECT upper(part) - 1 FROM unnest(coverage + accepted + absent) AS part WHERE part @> start_height)
            AS contiguous,
@@ -29,17 +29,17 @@ FROM chain CROSS JOIN LATERAL (SELECT {ABSENT_HEIGHTS} AS absent) AS lowest, (
     FROM accepted_gaps AS gap
 ) AS gaps, ({store.PULSE}) AS pulse
 """  # noqa: S608  # our own constant
-"""What `progress_of` reads: one row, or none while nothing is stored."""
+"""What `indexed_height_of` reads: one row, or none while nothing is stored."""
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class IndexedHeight:
     """Heights, all inclusive; −1 where there is nothing yet.
 
-    `indexed`: every block up to here is stored and every transfer in them applied. `up_to`: nothing above here is in;
-    larger than `indexed` only while there are gaps, or windows being applied in parallel. `contiguous`: stored without
+    `height`: every block up to here is stored and every transfer in them applied. `up_to`: nothing above here is in;
+    larger than `height` only while there are gaps, or windows being applied in parallel. `contiguous`: stored without
     a gap. `tip`: the highest the source said it has. `accepted`: heights left out because a person accepted the gap.
-    `ranked`: as `indexed`, for the list of holders by amount (`balances/ledger/ranking.py`), left behind by a backfill.
+    `ranked`: as `height`, for the list of holders by amount (`balances/ledger/ranking.py`), left behind by a backfill.
     `generation`: how often rows of heights that were indexed before were corrected.
     `first_height`: of the chain's first block after genesis, None until it is known.
     `conflict`: two blocks that do not link, in words, "" when there are none; `conflict_stored`: both are stored, so
@@ -49,8 +49,8 @@ class Progress:
     """
 
     chain_id: str | None
-    indexed: int
-    up_to: int
+    height: int
+    includes_up_to: int
     contiguous: int
     tip: int
     accepted: int = 0
@@ -61,9 +61,9 @@ class Progress:
     conflict_stored: bool = False
     version: tuple[object, ...] = field(default=(), repr=False, compare=False)
 
-    def of_holders(self) -> "Progress":
+    def of_holders(self) -> "IndexedHeight":
         """As the list of holders has it."""
-        return replace(self, indexed=self.ranked)
+        return replace(self, height=self.ranked)
 
 
 def ring() -> None:
@@ -72,17 +72,17 @@ def ring() -> None:
         cursor.execute("SELECT pg_notify(%s, '')", [APPLIED])
 
 
-def read_progress() -> Progress:
+def read_indexed_height() -> IndexedHeight:
     """The state of the index in the caller's snapshot; one small statement, whatever the size of the tables."""
     with connection.cursor() as cursor:
-        cursor.execute(PROGRESS)
-        return progress_of(cursor.fetchone())
+        cursor.execute(INDEXED_HEIGHT_SQL)
+        return indexed_height_of(cursor.fetchone())
 
 
-def progress_of(row: Sequence[Any] | None) -> Progress:
-    """What the row of `PROGRESS` says."""
+def indexed_height_of(row: Sequence[Any] | None) -> IndexedHeight:
+    """What the row of `INDEXED_HEIGHT_SQL` says."""
     if row is None:
-        return Progress(None, -1, -1, -1, -1)
+        return IndexedHeight(None, -1, -1, -1, -1)
     (
         chain_id,
         start,
@@ -108,18 +108,18 @@ def progress_of(row: Sequence[Any] | None) -> Progress:
     indexed = contiguous if pending is None else min(contiguous, pending - 1)
     # Below the start nothing was ever looked at, so nothing is claimed of it.
     indexed = indexed if indexed >= start else -1
-    up_to = max(-1 if highest is None else highest, indexed)
+    includes_up_to = max(-1 if highest is None else highest, indexed)
     version = (start, *chain_version, generation, applied_at, newest, first_height, conflict, conflict_height)
-    if indexed != up_to or applied_at is None or ranked is not None:
+    if indexed != includes_up_to or applied_at is None or ranked is not None:
         # While heights are missing or wait to be applied, or holders to be ranked, rows change and the heights need
         # not. Without the outbox's word (it is pruned) a repair could not be told either. Then any commit at all makes
         # a new version. A replica does not know which transactions are under way, so there each moment is a version.
         version = (*version, snapshot)
     ranked = indexed if ranked is None else min(indexed, ranked)
-    return Progress(
+    return IndexedHeight(
         chain_id,
         indexed,
-        up_to,
+        includes_up_to,
         contiguous,
         tip,
         accepted,

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django.db.models.functions import Now
 
-from balances.indexed_height import Progress
+from balances.indexed_height import IndexedHeight
 from balances.source_status import Source, read_source
 from blocks.models import Chain
 from events.outbox import backlog
@@ -19,7 +19,7 @@ def with_way_out(conflict: str) -> str:
     return f"{conflict.strip().rstrip('.')}. {WAY_OUT}"
 
 
-def why_not_ready(progress: Progress, max_lag: int, stall_seconds: int) -> str | None:
+def why_not_ready(indexed_height: IndexedHeight, max_lag: int, stall_seconds: int) -> str | None:
     """Why answers from here should not be used, in words; None when the index is ready.
 
     Ready: no two blocks contradict each other; a level endpoint said within `stall_seconds` how far the chain is;
@@ -29,8 +29,8 @@ def why_not_ready(progress: Progress, max_lag: int, stall_seconds: int) -> str |
     chain = Chain.objects.annotate(now=Now()).filter(id=1).first()
     if chain is None:
         return "Nothing is stored yet."
-    if progress.conflict:
-        return with_way_out(progress.conflict)
+    if indexed_height.conflict:
+        return with_way_out(indexed_height.conflict)
     source = read_source(chain, chain.now)
     seconds = source.seconds_since_level()
     if seconds is None or seconds > stall_seconds:
@@ -39,15 +39,15 @@ def why_not_ready(progress: Progress, max_lag: int, stall_seconds: int) -> str |
             f"No endpoint said{since} how far the chain is{_troubles(source)}. "
             f"Allowed are {stall_seconds} s (READY_STALL_SECONDS)."
         )
-    lag = progress.tip - progress.indexed
+    lag = indexed_height.tip - indexed_height.height
     if lag > max_lag:
-        behind = f"Indexed up to height {progress.indexed} of {progress.tip}, {lag} behind"
+        behind = f"Indexed up to height {indexed_height.height} of {indexed_height.tip}, {lag} behind"
         return f"{behind}. Allowed are {max_lag} (READY_MAX_LAG)."
     message = backlog.waiting_since()
     if message is not None and _seconds(message[1], chain.now) > stall_seconds:
         return _stalled(message[0], "waits to be applied", _seconds(message[1], chain.now), stall_seconds)
     # The synchronizer writes it down every few seconds, so the height may have come in meanwhile.
-    if chain.waiting_height is not None and progress.contiguous < chain.waiting_height:
+    if chain.waiting_height is not None and indexed_height.contiguous < chain.waiting_height:
         seconds = _seconds(chain.waiting_since, chain.now)
         if seconds > stall_seconds:
             return _stalled(chain.waiting_height, "is missing", seconds, stall_seconds)

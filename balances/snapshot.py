@@ -8,17 +8,17 @@ from operator import attrgetter
 
 from django.conf import settings
 
-from balances.indexed_height import Progress, read_progress
+from balances.indexed_height import IndexedHeight, read_indexed_height
 from postgres.snapshot import one_snapshot
 
-_STATE = attrgetter(*(field.name for field in fields(Progress)))
+_STATE = attrgetter(*(field.name for field in fields(IndexedHeight)))
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """How far the rows of a snapshot are true, and a version: two snapshots of one version hold the same rows."""
 
-    progress: Progress
+    indexed_height: IndexedHeight
     version: str
 
 
@@ -31,11 +31,11 @@ def snapshot() -> Iterator[Snapshot]:
 
 def look() -> Snapshot:
     """How far the rows are true at this moment, which no other statement shares: for a 304, which needs none."""
-    return seen(read_progress())
+    return seen(read_indexed_height())
 
 
-def seen(progress: Progress) -> Snapshot:
+def seen(indexed_height: IndexedHeight) -> Snapshot:
     """The snapshot that `progress` was read in."""
     # A new release may say the same rows in another way.
-    parts = (settings.SPECTACULAR_SETTINGS["VERSION"], *_STATE(progress))
-    return Snapshot(progress, hashlib.sha256(repr(parts).encode()).hexdigest()[:32])
+    parts = (settings.SPECTACULAR_SETTINGS["VERSION"], *_STATE(indexed_height))
+    return Snapshot(indexed_height, hashlib.sha256(repr(parts).encode()).hexdigest()[:32])

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from django.db.models.functions import Now
 
-from balances.indexed_height import Progress
+from balances.indexed_height import IndexedHeight
 from balances.source_status import STALE_SECONDS, Endpoint, read_source
 from blocks import gaps
 from blocks.gaps import Gap
@@ -59,7 +59,7 @@ class Status:
     `first_height_proven`: the chain's first block has no predecessor; otherwise no endpoint has what is below.
     """
 
-    progress: Progress
+    indexed_height: IndexedHeight
     tip: int
     first_height_proven: bool
     stored_blocks: int
@@ -76,7 +76,7 @@ class Status:
     @property
     def first_height_note(self) -> str:
         """What the first height means, in words."""
-        first = self.progress.first_height
+        first = self.indexed_height.first_height
         if first is None:
             return "The chain's first height is not known yet."
         if self.first_height_proven:
@@ -84,24 +84,24 @@ class Status:
         return f"No endpoint has anything below height {first}: that part of the history is not available or counted."
 
 
-def read_status(progress: Progress) -> Status:
+def read_status(indexed_height: IndexedHeight) -> Status:
     """Raises Django's database errors."""
     chain = Chain.objects.annotate(now=Now()).filter(id=1).first()
     source = None if chain is None else read_source(chain, chain.now)
-    tip = max(progress.tip, progress.indexed)
-    lag = tip - progress.indexed if source is not None and source.tells_the_tip() else None
+    tip = max(indexed_height.tip, indexed_height.height)
+    lag = tip - indexed_height.height if source is not None and source.tells_the_tip() else None
     spans, stored = gaps.open_spans()
     return Status(
-        progress=progress,
+        indexed_height=indexed_height,
         tip=tip,
         first_height_proven=chain is not None and chain.first_height_proven,
         stored_blocks=stored,
         lag=lag,
-        lag_seconds=_age(progress.indexed) if lag else lag,
+        lag_seconds=_age(indexed_height.height) if lag else lag,
         tip_seen_at=None if chain is None else chain.tip_seen_at,
         newest=_newest(),
         missing=Missing(len(spans), sum(len(span) for span in spans), gaps.with_reasons(spans[:FEW])),
-        accepted=Missing(AcceptedGap.objects.count(), progress.accepted, gaps.accepted_gaps(FEW)),
+        accepted=Missing(AcceptedGap.objects.count(), indexed_height.accepted, gaps.accepted_gaps(FEW)),
         endpoints=[] if source is None else source.endpoints,
         synchronizers=_synchronizers(),
         backlog=backlog.backlog(),

@@ -19,9 +19,9 @@ django.setup()  # for the SQL: nothing else of Django is used
 from balances.api import fast_path  # noqa: E402  # Django must be set up first
 from balances.queries import account_balances  # noqa: E402
 from balances.queries.filters import BalanceFilters  # noqa: E402
-from balances.queries.page import Slice  # noqa: E402
+from balances.queries.page import PageRequest  # noqa: E402
 
-_sql, _ = next(account_balances.held_of_tokens.steps(BalanceFilters(addresses=("",), tokens=("",)), Slice(100)))
+_sql, _ = next(account_balances.held_of_tokens.steps(BalanceFilters(addresses=("",), tokens=("",)), PageRequest(100)))
 _SQL = fast_path.together(_sql)
 _local = threading.local()
 
@@ -32,17 +32,17 @@ def application(environ: dict[str, Any], start_response: Callable[..., object]) 
         return [b""]
     path = environ["PATH_INFO"].removeprefix("/tokens/").removesuffix("/balances")
     address = parse_qs(environ["QUERY_STRING"])["address"][0]
-    ((progress, _, *row),) = _cursor().execute(_SQL, {"text": path, "addresses": [address]})
-    progress = json.loads(progress)
-    height = progress["contiguous"]
+    ((indexed_height, _, *row),) = _cursor().execute(_SQL, {"text": path, "addresses": [address]})
+    indexed_height = json.loads(indexed_height)
+    height = indexed_height["contiguous"]
     body = {
         "accountBalances": [{"address": address, "tokenPath": row[3], "amount": int(row[-1]), "flags": []}],
         "next": None,
-        "chainId": progress["chain_id"],
+        "chainId": indexed_height["chain_id"],
         "indexedHeight": height,
         "includesUpTo": height,
-        "acceptedGaps": progress["accepted"],
-        "firstHeight": progress["first_height"],
+        "acceptedGaps": indexed_height["accepted"],
+        "firstHeight": indexed_height["first_height"],
     }
     content = json.dumps(body, separators=(",", ":")).encode()
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(content)))])

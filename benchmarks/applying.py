@@ -21,7 +21,7 @@ django.setup()
 
 from django.db import connection  # noqa: E402  # Django must be set up first
 
-from balances.indexed_height import read_progress  # noqa: E402
+from balances.indexed_height import read_indexed_height  # noqa: E402
 from balances.processor import Processor  # noqa: E402
 from benchmarks import floor  # noqa: E402
 from events.outbox import store  # noqa: E402
@@ -58,7 +58,7 @@ class Measured(Processor):
 
 
 def process() -> dict[str, float]:
-    processor = Measured(wiring.queue(), lambda: read_progress().chain_id, threading.Event())
+    processor = Measured(wiring.queue(), lambda: read_indexed_height().chain_id, threading.Event())
     started = time.perf_counter()
     with counted_requests() as requests:
         if "BENCH_RANKED" in os.environ:

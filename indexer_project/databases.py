@@ -48,7 +48,7 @@ def serve_from(database: dict[str, Any], replica: dict[str, Any] | None, timeout
         "idle_in_transaction_session_timeout": f"{_IDLE_SECONDS}s",
     }
     connections.settings[PRIMARY] = _session(database, limits, pool_size)
-    # What the fast lane prepares is planned once and not for each value: planning takes longer than reading.
+    # What the fast path prepares is planned once and not for each value: planning takes longer than reading.
     # PostgreSQL would compile what it thinks long, which takes longer than any of it does.
     reads = {"default_transaction_read_only": "on", "plan_cache_mode": "force_generic_plan", "jit": "off"}
     reading = _session(replica or database, limits | reads, pool_size)

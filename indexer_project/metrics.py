@@ -49,13 +49,13 @@ class ProcessCollector(Collector):
 
 def _state() -> Iterator[Metric]:
     with snapshot() as seen:
-        status = read_status(seen.progress)
+        status = read_status(seen.indexed_height)
         refused_events = refused_by_reason()
     newest = status.newest
     gauges = {
         "tip_height": (status.tip, "highest height that an endpoint showed"),
-        "contiguous_height": (status.progress.contiguous, "stored up to here without a gap"),
-        "indexed_height": (status.progress.indexed, "applied up to here"),
+        "contiguous_height": (status.indexed_height.contiguous, "stored up to here without a gap"),
+        "indexed_height": (status.indexed_height.height, "applied up to here"),
         "lag_heights": (status.lag, "heights the index is behind the tip; NaN while that is unknown"),
         "newest_block_height": (
             None if newest is None else newest.height,
@@ -65,8 +65,8 @@ def _state() -> Iterator[Metric]:
             None if newest is None else newest.age_seconds,
             "seconds since the chain made it; NaN while there is none",
         ),
-        "first_height": (status.progress.first_height, "first block after genesis; NaN while that is unknown"),
-        "conflict": (int(bool(status.progress.conflict)), "1 while two blocks do not link"),
+        "first_height": (status.indexed_height.first_height, "first block after genesis; NaN while that is unknown"),
+        "conflict": (int(bool(status.indexed_height.conflict)), "1 while two blocks do not link"),
         "leaders": (
             sum(each.leads and not each.silent for each in status.synchronizers),
             "synchronizers that write, by their own reports",

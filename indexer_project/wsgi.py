@@ -40,10 +40,10 @@ finally:
     connection.close()
 
 # They read tables and routes, and models are there only now.
-from balances.api.fast_path import Express  # noqa: E402
+from balances.api.fast_path import FastPath  # noqa: E402
 from indexer_project.metrics import MetricsPortTaken, serve_metrics  # noqa: E402
 
-application = Express(_django)
+application = FastPath(_django)
 
 # What is there now stays. Looking through it for garbage would stop the process for a tenth of a second now and then.
 gc.collect()

@@ -28,7 +28,7 @@ from graphql import (
 )
 from graphql.execution.values import get_variable_values
 
-from replay.roots import AnsweringExecutor, Asked
+from replay.roots import AnsweringExecutor, ListRequest
 
 Answer = dict[str, Any]
 """``errors`` (when there are any) and then ``data``, in this order, as on the wire."""
@@ -107,7 +107,7 @@ def _document(schema: GraphQLSchema, query: str) -> DocumentNode | GraphQLSyntax
     return validate(schema, document) or document
 
 
-def execute(operation: Operation, asked: Asked) -> Answer:
+def execute(operation: Operation, asked: ListRequest) -> Answer:
     """The answer to a query, with the rows that could be read when an error comes beside them."""
     result = execute_sync(
         operation.schema,
@@ -120,7 +120,7 @@ def execute(operation: Operation, asked: Asked) -> Answer:
     return answer(result, asked.errors)
 
 
-def listen(operation: Operation, asked: Asked) -> AsyncGenerator[ExecutionResult, None] | ExecutionResult:
+def listen(operation: Operation, asked: ListRequest) -> AsyncGenerator[ExecutionResult, None] | ExecutionResult:
     """Start a subscription: a generator of results, or one result of errors. It hears blocks from this call on."""
     started = subscribe(
         operation.schema,

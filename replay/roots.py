@@ -20,7 +20,7 @@ Bounds = Mapping[str, int | None]
 
 
 @dataclass
-class Asked:
+class ListRequest:
     """What one operation works with: the chain, who hears of new blocks, the cap on the rows of a root field, and the
     errors that come beside data."""
 
@@ -30,7 +30,7 @@ class Asked:
     errors: list[GraphQLError] = field(default_factory=list)
 
 
-Info = GraphQLResolveInfo[Asked]
+Info = GraphQLResolveInfo[ListRequest]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from replay.chain import Address, Subscribers
 from replay.faults import Faults
 from replay.operations import Operation, prepare
-from replay.roots import Asked
+from replay.roots import ListRequest
 from replay.schema import build_schema
 
 
@@ -34,9 +34,9 @@ class Site:
         """The faults that are on now."""
         return self.address.faults
 
-    def ask(self) -> Asked:
+    def ask(self) -> ListRequest:
         """What the next operation works with."""
-        return Asked(self.address.chain, self.subscribers, self.cap)
+        return ListRequest(self.address.chain, self.subscribers, self.cap)
 
     def prepare(self, query: str, name: str | None, variables: dict[str, Any]) -> Operation:
         """Check an operation against the schema of now. Raises :class:`replay.operations.Refused`."""

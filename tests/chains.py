@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from balances.indexed_height import read_progress
+from balances.indexed_height import read_indexed_height
 from balances.processor import Processor
 from blocks import store
 from blocks.source.payloads import BlockAnswer, TransactionAnswer
@@ -47,7 +47,9 @@ def apply_pending() -> None:
     """Apply every message that waits."""
     queue = PostgresQueue()
     try:
-        Processor(queue, lambda: read_progress().chain_id, threading.Event(), wait_seconds=0.01).run(until_applied=True)
+        Processor(queue, lambda: read_indexed_height().chain_id, threading.Event(), wait_seconds=0.01).run(
+            until_applied=True
+        )
     finally:
         queue.close()
 

@@ -1,4 +1,4 @@
-"""The fast lane: a page of a list from one statement, without Django's and Django REST framework's machinery.
+"""The fast path: a page of a list from one statement, without Django's and Django REST framework's machinery.
 
 What a list is, and what is said of it, the views define; a test holds the two ways equal, to the byte. Here are only
 requests that a view would answer with a page in JSON, or with 304, of a list whose first step is enough. All others go
@@ -32,9 +32,9 @@ from balances.api.responses.list_response import Listing, body, url_after
 from balances.api.responses.renderers import to_json
 from balances.api.throttling import count_request
 from balances.api.urls import urlpatterns
-from balances.indexed_height import PROGRESS, progress_of
+from balances.indexed_height import INDEXED_HEIGHT_SQL, indexed_height_of
 from balances.queries.page import Page
-from balances.queries.staged_query import Reading, Row
+from balances.queries.staged_query import Row, StagedQuery
 from balances.snapshot import Snapshot, seen
 from postgres.sessions import SessionConnection
 
@@ -64,16 +64,16 @@ _OF_KIND = {
 # A cursor remembers how values are written and read; a new one for each statement would find that out again.
 _kept = threading.local()
 
-_LOOK = f"SELECT row_to_json(progress)::text FROM ({PROGRESS}) AS progress"  # noqa: S608  # our own constant
+_LOOK = f"SELECT row_to_json(progress)::text FROM ({INDEXED_HEIGHT_SQL}) AS progress"  # noqa: S608  # our own constant
 
 # How far the rows are true is said once: read again beside each row, it would take longer than the row.
 _TOGETHER = f"""
 SELECT CASE WHEN row_number() OVER () = 1 THEN row_to_json(progress)::text END, page.*
-FROM ({PROGRESS}) AS progress LEFT JOIN LATERAL (SELECT true, found.* FROM (%s) AS found) AS page ON true
+FROM ({INDEXED_HEIGHT_SQL}) AS progress LEFT JOIN LATERAL (SELECT true, found.* FROM (%s) AS found) AS page ON true
 """  # noqa: S608  # our own constant
 
 
-class Express:
+class FastPath:
     """A WSGI application in front of Django's."""
 
     def __init__(self, django: Application) -> None:
@@ -113,16 +113,16 @@ class Express:
         said = headers_of(snapshot, FORM)
         following = None
         if page.last is not None:
-            following = url_after(WSGIRequest(environ), listing.asked.scope, page.last)
+            following = url_after(WSGIRequest(environ), listing.list_request.scope, page.last)
             said["Link"] = f'<{following}>; rel="next"'
-        content = to_json(body(listing.asked, listing.key, page, following, snapshot))
+        content = to_json(body(listing.list_request, listing.key, page, following, snapshot))
         if accepts(environ.get("HTTP_ACCEPT_ENCODING", "")) and (short := packed(content)) is not None:
             content = short
             said["Content-Encoding"] = "gzip"
         return "200 OK", [*headers, *said.items()], content
 
     def _learning(self, kind: Kind, start_response: StartResponse) -> StartResponse:
-        """`start_response`, remembering the headers of an answer that the fast lane could have given."""
+        """`start_response`, remembering the headers of an answer that the fast path could have given."""
 
         def learn(status: str, headers: Headers, *error: Any) -> Any:
             said = dict(headers)
@@ -164,16 +164,16 @@ def _understood(environ: Environ) -> tuple[Listing[Any] | None, Kind]:
     if asks is None or matched is None:
         return None, ()
     pairs = parse_qsl(query, keep_blank_values=True)
-    asked = _Query(pairs)
+    list_request = _Query(pairs)
     try:
-        listing: Listing[Any] = asks(cast(QueryDict, asked), **matched.groupdict())
+        listing: Listing[Any] = asks(cast(QueryDict, list_request), **matched.groupdict())
     except APIException:
         return None, ()
     if (
-        len(asked) < len(pairs)
-        or FORMAT in asked
-        or listing.asked.manner.min_height is not None
-        or not isinstance(listing.read, Reading)
+        len(list_request) < len(pairs)
+        or FORMAT in list_request
+        or listing.list_request.options.min_height is not None
+        or not isinstance(listing.read, StagedQuery)
     ):
         return None, ()
     return listing, (asks, *map(environ.get, _KIND))
@@ -181,8 +181,8 @@ def _understood(environ: Environ) -> tuple[Listing[Any] | None, Kind]:
 
 def _read(listing: Listing[Any]) -> tuple[Page, Snapshot] | None:
     """The page, when one statement is enough for it, and the snapshot that it was read in."""
-    reading: Reading[Any] = listing.read  # type: ignore[assignment]  # `_understood` saw to it
-    steps = reading.steps(listing.asked.wanted, listing.asked.slice)
+    reading: StagedQuery[Any] = listing.read  # type: ignore[assignment]  # `_understood` saw to it
+    steps = reading.steps(listing.list_request.filters, listing.list_request.page)
     first = next(steps, None)
     if first is None:
         return None
@@ -229,11 +229,11 @@ def _ask(sql: str, values: Mapping[str, Any]) -> list[Row]:
 
 def _snapshot(listing: Listing[Any], found: Sequence[Row]) -> Snapshot:
     snapshot = _seen(found[0][0] if found else None)
-    progress = listing.asked.manner.truth(snapshot.progress)
-    return snapshot if progress is snapshot.progress else replace(snapshot, progress=progress)
+    indexed_height = listing.list_request.options.truth(snapshot.indexed_height)
+    return snapshot if indexed_height is snapshot.indexed_height else replace(snapshot, indexed_height=indexed_height)
 
 
 @lru_cache(maxsize=4)
 def _seen(said: str | None) -> Snapshot:
     """The snapshot whose progress is `said`, as JSON: the same for many requests, until something is committed."""
-    return seen(progress_of(None if said is None else list(msgspec.json.decode(said).values())))
+    return seen(indexed_height_of(None if said is None else list(msgspec.json.decode(said).values())))

@@ -100,7 +100,7 @@ def count_request(meta: MutableMapping[str, Any]) -> None:
     if wait is not None:
         allowed = f"{limit.number} in {limit.seconds} seconds are allowed for {of}"
         raise TooManyRequests(wait, f"Too many requests: {allowed}.")
-    meta[_COUNTED] = True  # the fast lane may leave to Django what it counted; what it refused, Django refuses again
+    meta[_COUNTED] = True  # the fast path may leave to Django what it counted; what it refused, Django refuses again
 
 
 class Throttle(BaseThrottle):

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import psycopg
 from django.db import OperationalError, connection, transaction
 
-from balances.indexed_height import read_progress
+from balances.indexed_height import read_indexed_height
 from balances.ledger import segments
 from events import ledger_lock
 from postgres.locks import Lock
@@ -238,7 +238,7 @@ def _read() -> tuple[int, int, bool] | None:
 
 def _claim(height: int, most: int) -> bool:
     """Say how far the next count goes, before its snapshot is taken; False when nothing more is indexed."""
-    indexed = read_progress().indexed
+    indexed = read_indexed_height().height
     if indexed <= height:
         return False
     with connection.cursor() as cursor:
@@ -252,7 +252,7 @@ def _claim(height: int, most: int) -> bool:
 
 def _count(height: int, claimed: int) -> None:
     with connection.cursor() as cursor:
-        if read_progress().indexed < claimed:
+        if read_indexed_height().height < claimed:
             cursor.execute("UPDATE checkpoint_walk SET claimed = height")
             return
         cursor.execute(_COUNT, {"height": height, "claimed": claimed, "stretch": STRETCH})

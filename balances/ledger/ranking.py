@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
-from balances.indexed_height import read_progress
+from balances.indexed_height import read_indexed_height
 from balances.models import Ranking
 from events import ledger_lock
 from postgres.locks import Lock, try_lock_session, unlock_session
@@ -84,7 +84,7 @@ def fall_behind(first_height: int) -> None:
         cursor.execute("SELECT state, greatest(indexed_height, passing_to) FROM ranking")
         row = cursor.fetchone()
         if row is None or row[0] != Ranking.State.BEHIND or row[1] >= first_height:
-            cursor.execute(_FALL_BEHIND, {"indexed": read_progress().indexed, "below": first_height - 1})
+            cursor.execute(_FALL_BEHIND, {"indexed": read_indexed_height().height, "below": first_height - 1})
 
 
 def catch_up(stop: threading.Event, pace: Pace, lock_seconds: float = 10.0) -> bool:
@@ -110,7 +110,7 @@ def _pass(stop: threading.Event, lock_seconds: float) -> bool:
     with transaction.atomic(), connection.cursor() as cursor:
         # Who applies now is waited for: what he moves is seen. Who begins later and leaves the list behind says so.
         ledger_lock.close(lock_seconds)
-        indexed = read_progress().indexed
+        indexed = read_indexed_height().height
         cursor.execute("UPDATE ranking SET state = 'passing', passing_to = %s WHERE state <> 'level'", [indexed])
     ranked = 0
     with connection.cursor() as cursor:

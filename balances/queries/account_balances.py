@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from balances.queries.filters import BalanceFilters
-from balances.queries.page import Page, Slice, page_of
+from balances.queries.page import Page, PageRequest, page_of
 from balances.queries.scan_budgets import LAST, LOOKED_UP, SCAN
-from balances.queries.staged_query import Reading, Row, Steps
+from balances.queries.staged_query import Row, StagedQuery, Stages
 from balances.queries.token_lookup import Meant, Resolved, TokenRow, columns_of, described, resolving, resolving_one
 from balances.token_flags import listing_key, path_listed
 
@@ -65,8 +65,8 @@ WHERE balances.account_id = ANY({ACCOUNTS}) AND balances.token_id = ANY(%(tokens
 """  # noqa: S608  # our own constant
 
 
-@Reading
-def held(wanted: BalanceFilters, part: Slice) -> Steps[Page]:
+@StagedQuery
+def held(wanted: BalanceFilters, part: PageRequest) -> Stages[Page]:
     """The balance of each of the accounts `wanted.addresses` of each token it holds, or of those of `wanted.tokens`."""
     if wanted.tokens:
         return (yield from _looked_up(wanted, part, lambda token: token.described))
@@ -94,13 +94,13 @@ def held(wanted: BalanceFilters, part: Slice) -> Steps[Page]:
     return _page(rows, part, searched)
 
 
-@Reading
-def held_of_tokens(wanted: BalanceFilters, part: Slice) -> Steps[Page]:
+@StagedQuery
+def held_of_tokens(wanted: BalanceFilters, part: PageRequest) -> Stages[Page]:
     """The balance of each of the accounts `wanted.addresses` of the tokens that `wanted.tokens` mean."""
     return (yield from _looked_up(wanted, part, lambda token: {"flags": token.flags}))
 
 
-def _conditions(wanted: BalanceFilters, part: Slice) -> str:
+def _conditions(wanted: BalanceFilters, part: PageRequest) -> str:
     conditions = ["true"]
     if part.after:
         conditions.append("(tokens.listing_key, accounts.address) > (%(after)s, %(after_address)s)")
@@ -113,7 +113,7 @@ def _conditions(wanted: BalanceFilters, part: Slice) -> str:
     return " AND ".join(conditions)
 
 
-def _looked_up(wanted: BalanceFilters, part: Slice, beside: Callable[[Resolved], dict[str, Any]]) -> Steps[Page]:
+def _looked_up(wanted: BalanceFilters, part: PageRequest, beside: Callable[[Resolved], dict[str, Any]]) -> Stages[Page]:
     after = part.after or ("", "")
     meant, found = yield from _pairs(wanted, after[0])
     tokens = {token.id: token for token in meant.tokens if wanted.standard in (None, token.standard)}
@@ -125,7 +125,7 @@ def _looked_up(wanted: BalanceFilters, part: Slice, beside: Callable[[Resolved],
     return _page(sorted((row for row in rows if place(row) > after), key=place), part, meant.complete_to)
 
 
-def _pairs(wanted: BalanceFilters, first: str) -> Steps[tuple[Meant, Sequence[Row]]]:
+def _pairs(wanted: BalanceFilters, first: str) -> Stages[tuple[Meant, Sequence[Row]]]:
     """The tokens that are meant, from the path `first` on, and (token id, address, amount) of what is held of them."""
     values: dict[str, Any] = {"addresses": list(wanted.addresses)}
     columns = "held.token_id, accounts.address, held.amount"
@@ -137,7 +137,7 @@ def _pairs(wanted: BalanceFilters, first: str) -> Steps[tuple[Meant, Sequence[Ro
     return meant, found
 
 
-def _page(rows: list[dict[str, Any]], part: Slice, searched: str | None) -> Page:
+def _page(rows: list[dict[str, Any]], part: PageRequest, searched: str | None) -> Page:
     return page_of(rows, part.limit, place, searched=None if searched is None else (searched, LAST))
 
 

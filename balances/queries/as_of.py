@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connection
 
-from balances.indexed_height import PROGRESS, Progress, progress_of
+from balances.indexed_height import INDEXED_HEIGHT_SQL, IndexedHeight, indexed_height_of
 from balances.queries.block_times import FIRST_FROM, LAST_BY, NEXT_AFTER, height_of, rfc3339
 from balances.queries.errors import BadParameter, NotIndexed
 from balances.queries.filters import Period, When
@@ -19,20 +19,20 @@ from balances.queries.staged_query import Statement
 _AT_HEIGHT = f"""
 SELECT progress.start_height AS begun, %(height)s::bigint AS meant,
        (SELECT time FROM blocks WHERE height = %(height)s) AS moment, NULL::bigint AS following, progress.*
-FROM ({PROGRESS}) AS progress
+FROM ({INDEXED_HEIGHT_SQL}) AS progress
 """  # noqa: S608  # our own constant
 
 _AT_TIME = f"""
 SELECT progress.start_height AS begun, last.height AS meant, last.time AS moment,
        {height_of(NEXT_AFTER.format("%(time)s"))} AS following, progress.*
-FROM ({PROGRESS}) AS progress LEFT JOIN LATERAL ({LAST_BY.format("%(time)s")}) AS last ON true
+FROM ({INDEXED_HEIGHT_SQL}) AS progress LEFT JOIN LATERAL ({LAST_BY.format("%(time)s")}) AS last ON true
 """  # noqa: S608  # our own constants
 
 _PERIOD = f"""
 SELECT progress.start_height, {height_of(FIRST_FROM.format("%(from_time)s"))},
        {height_of(LAST_BY.format("%(to_time)s"))},
        progress.*
-FROM ({PROGRESS}) AS progress
+FROM ({INDEXED_HEIGHT_SQL}) AS progress
 """  # noqa: S608  # our own constants
 
 
@@ -69,8 +69,8 @@ def asking(when: When) -> Statement:
 def moment_of(when: When, found: Sequence[Any] | None, *, ranked: bool = False) -> Moment:
     """As `moment`."""
     start, height, time, following, *row = found or (0, when.height, None, None)
-    progress = progress_of(row or None)
-    indexed = progress.ranked if ranked else progress.indexed
+    indexed_height = indexed_height_of(row or None)
+    indexed = indexed_height.ranked if ranked else indexed_height.height
     name, asked = ("height", str(when.height)) if when.time is None else ("time", rfc3339(when.time))
     if height is not None and height < start:
         raise BadParameter(name, f"{asked} is before the index begins", f"From height {start} on")
@@ -84,7 +84,7 @@ def moment_of(when: When, found: Sequence[Any] | None, *, ranked: bool = False) 
     return Moment(height, time)
 
 
-def heights(period: Period) -> tuple[int, int, Progress]:
+def heights(period: Period) -> tuple[int, int, IndexedHeight]:
     """The first and the last height of a period as far as it is indexed, and the progress; in the caller's snapshot.
 
     A period in which there is nothing ends one below its first height.
@@ -92,13 +92,13 @@ def heights(period: Period) -> tuple[int, int, Progress]:
     with connection.cursor() as cursor:
         cursor.execute(_PERIOD, {"from_time": period.from_time, "to_time": period.to_time})
         start, first, last, *row = cursor.fetchone() or (0, None, None)
-    progress = progress_of(row or None)
-    ends = [progress.indexed]
+    indexed_height = indexed_height_of(row or None)
+    ends = [indexed_height.height]
     if period.to_height is not None:
         ends.append(period.to_height)
     if period.to_time is not None:
         ends.append(start - 1 if last is None else last)
     begins = [start, period.from_height or 0]
     if period.from_time is not None:
-        begins.append(progress.indexed + 1 if first is None else first)
-    return min(max(begins), min(ends) + 1), min(ends), progress
+        begins.append(indexed_height.height + 1 if first is None else first)
+    return min(max(begins), min(ends) + 1), min(ends), indexed_height

@@ -5,11 +5,11 @@ from typing import Any
 
 from django.db import connection
 
-from balances.indexed_height import read_progress
+from balances.indexed_height import read_indexed_height
 from balances.queries import refused_events, transfers
 from balances.queries.block_times import rfc3339
 from balances.queries.errors import NotStored
-from balances.queries.page import Page, Slice, page_of
+from balances.queries.page import Page, PageRequest, page_of
 from blocks.models import AcceptedGap, Block
 from events.refused import search
 
@@ -30,7 +30,7 @@ ORDER BY block_height DESC, index DESC LIMIT %(limit)s
 _ABOVE_ALL = 2**63 - 1, 0
 
 
-def transactions(tx_hash: str, part: Slice) -> Page:
+def transactions(tx_hash: str, part: PageRequest) -> Page:
     """The transactions with this hash, newest first, `TRANSACTIONS` at most; raises `NotStored` when there is none.
 
     Each has `transfers` and `refusedEvents`, one more than `SHOWN` of them where there are more.
@@ -99,9 +99,9 @@ def block(height: int) -> dict[str, Any]:
 
 
 def _not_stored(what: str) -> NotStored:
-    progress = read_progress()
+    indexed_height = read_indexed_height()
     return NotStored(
-        f"{what}. Stored without a gap up to height {progress.contiguous}, indexed up to {progress.indexed}; the chain "
-        f"is at {progress.tip}.",
-        progress.indexed,
+        f"{what}. Stored without a gap up to height {indexed_height.contiguous}, "
+        f"indexed up to {indexed_height.height}; the chain is at {indexed_height.tip}.",
+        indexed_height.height,
     )

@@ -16,9 +16,9 @@ from balances.queries import account_balances, token_list
 from balances.queries import holders as now
 from balances.queries.as_of import Moment, asking, moment, moment_of
 from balances.queries.filters import BalanceFilters, TokenFilters, When
-from balances.queries.page import Page, Read, Slice, page_of
+from balances.queries.page import Page, PageRequest, Read, page_of
 from balances.queries.scan_budgets import LOOKED_UP
-from balances.queries.staged_query import Reading, Steps, run
+from balances.queries.staged_query import StagedQuery, Stages, run
 from balances.queries.token_lookup import Resolved, resolve, resolving_one
 from postgres.limits import MAX_INT64
 
@@ -55,20 +55,20 @@ ORDER BY token.path, held.account_id LIMIT %(limit)s
 _LAST_ACCOUNT = MAX_INT64 - 1
 
 
-def held(wanted: BalanceFilters, part: Slice) -> Page:
+def held(wanted: BalanceFilters, part: PageRequest) -> Page:
     """As `accounts.held`."""
     return run(_of_accounts(account_balances.held, wanted, part))
 
 
-@Reading
-def held_of_tokens(wanted: BalanceFilters, part: Slice) -> Steps[Page]:
+@StagedQuery
+def held_of_tokens(wanted: BalanceFilters, part: PageRequest) -> Stages[Page]:
     """As `accounts.held_of_tokens`."""
     if (page := (yield from _of_one_token(wanted, part))) is not None:
         return page
     return (yield from _of_accounts(account_balances.held_of_tokens, wanted, part))
 
 
-def sums(wanted: BalanceFilters, part: Slice) -> Page:
+def sums(wanted: BalanceFilters, part: PageRequest) -> Page:
     """As `token_list.sums`."""
     at = moment(_when(wanted))
     page = token_list.sums(replace(wanted, least=None, include_zero=True), part)
@@ -77,7 +77,7 @@ def sums(wanted: BalanceFilters, part: Slice) -> Page:
     return Page([row for row in rows if _wanted(wanted, row["amount"])], page.last, at.members())
 
 
-def tokens(wanted: TokenFilters, part: Slice) -> Page:
+def tokens(wanted: TokenFilters, part: PageRequest) -> Page:
     """As `token_list.tokens`: the supply is that of the height, and what is not kept of the past is None."""
     at = moment(_when(wanted))
     page = token_list.tokens(wanted, part)
@@ -87,7 +87,7 @@ def tokens(wanted: TokenFilters, part: Slice) -> Page:
     return Page(rows, page.last, at.members())
 
 
-def holders(wanted: BalanceFilters, part: Slice) -> Page:
+def holders(wanted: BalanceFilters, part: PageRequest) -> Page:
     """Every account that held the tokens that `wanted.tokens` mean; by token path, in order of first appearance."""
     at = moment(_when(wanted), ranked=True)
     found, last = _holders(at, wanted, part)
@@ -98,7 +98,7 @@ def holders(wanted: BalanceFilters, part: Slice) -> Page:
     return Page(rows, last, at.members())
 
 
-def shares(wanted: BalanceFilters, part: Slice) -> Page:
+def shares(wanted: BalanceFilters, part: PageRequest) -> Page:
     """As `holders`, each with its share of what there was of the token."""
     at = moment(_when(wanted), ranked=True)
     found, last = _holders(at, wanted, part)
@@ -138,7 +138,7 @@ def _wanted(wanted: BalanceFilters, amount: int) -> bool:
     return (amount != 0 or wanted.include_zero) and (wanted.least is None or amount >= wanted.least)
 
 
-def _of_accounts(read: Reading[BalanceFilters], wanted: BalanceFilters, part: Slice) -> Steps[Page]:
+def _of_accounts(read: StagedQuery[BalanceFilters], wanted: BalanceFilters, part: PageRequest) -> Stages[Page]:
     when = _when(wanted)
     (found,) = (yield asking(when)) or (None,)
     at = moment_of(when, found)
@@ -157,7 +157,7 @@ def _of_accounts(read: Reading[BalanceFilters], wanted: BalanceFilters, part: Sl
     )
 
 
-def _of_one_token(wanted: BalanceFilters, part: Slice) -> Steps[Page | None]:
+def _of_one_token(wanted: BalanceFilters, part: PageRequest) -> Stages[Page | None]:
     """The page by one statement; None when not exactly one token is meant."""
     when = _when(wanted)
     moment_asked, values = asking(when)
@@ -200,7 +200,7 @@ def _supplies(at: Moment, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
 
 
 def _holders(
-    at: Moment, wanted: BalanceFilters, part: Slice
+    at: Moment, wanted: BalanceFilters, part: PageRequest
 ) -> tuple[list[tuple[Resolved, str, int]], tuple[str, int] | None]:
     """Token, address and amount of the holders on a page, and where the next one begins after."""
     path, after = part.after or ("", -1)

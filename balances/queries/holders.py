@@ -4,7 +4,7 @@ The order is (token path, amount descending, address), which the index `balance_
 such as "amount, then address, after the cursor" would make PostgreSQL step over every holder of the same amount, and
 "amount <> 0" over every empty account: so a page is put together from ranges of the index, each read in order.
 
-`ranked_amount` is the amount, but while a backfill goes on: then it is what it was at `Progress.ranked`, or later.
+`ranked_amount` is the amount, but while a backfill goes on: then it is what it was at `IndexedHeight.ranked`, or later.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,9 +12,9 @@ from typing import Any
 
 from balances.models import MAX_AMOUNT
 from balances.queries.filters import BalanceFilters
-from balances.queries.page import Page, Slice, page_of
+from balances.queries.page import Page, PageRequest, page_of
 from balances.queries.scan_budgets import LAST, LOOKED_UP
-from balances.queries.staged_query import Reading, Row, Steps
+from balances.queries.staged_query import Row, StagedQuery, Stages
 from balances.queries.token_lookup import Meant, Resolved, resolving, resolving_one
 
 SHARE_DIGITS = 12
@@ -41,14 +41,14 @@ _OF_TOKENS = """(
 )"""
 
 
-@Reading
-def holders(wanted: BalanceFilters, part: Slice) -> Steps[Page]:
+@StagedQuery
+def holders(wanted: BalanceFilters, part: PageRequest) -> Stages[Page]:
     """Every account with a balance of the tokens that `wanted.tokens` mean; by token path, the largest first."""
     return (yield from _holders(wanted, part, lambda token, _: {"flags": token.flags}))
 
 
-@Reading
-def shares(wanted: BalanceFilters, part: Slice) -> Steps[Page]:
+@StagedQuery
+def shares(wanted: BalanceFilters, part: PageRequest) -> Stages[Page]:
     """As `holders`, each with its share of what there is of the token."""
     return (yield from _holders(wanted, part, lambda token, amount: {"share": share(amount, token.supply)}))
 
@@ -61,7 +61,9 @@ def share(amount: int, supply: int) -> str | None:
     return f"{'-' if amount < 0 else ''}{whole}.{rest:0{SHARE_DIGITS}}"
 
 
-def _holders(wanted: BalanceFilters, part: Slice, beside: Callable[[Resolved, int], dict[str, Any]]) -> Steps[Page]:
+def _holders(
+    wanted: BalanceFilters, part: PageRequest, beside: Callable[[Resolved, int], dict[str, Any]]
+) -> Stages[Page]:
     meant, found = yield from _found(wanted, part)
     tokens = {token.id: token for token in meant.tokens if wanted.standard in (None, token.standard)}
     rows = [
@@ -83,7 +85,7 @@ def _order(row: dict[str, Any]) -> tuple[str, int, str]:
     return row["tokenPath"], -row["amount"], row["address"]
 
 
-def _found(wanted: BalanceFilters, part: Slice) -> Steps[tuple[Meant, list[Row]]]:
+def _found(wanted: BalanceFilters, part: PageRequest) -> Stages[tuple[Meant, list[Row]]]:
     """The tokens that are meant, and up to three times `limit` + 1 of (token id, amount, address), in no order.
 
     The next ones after the position are among them.

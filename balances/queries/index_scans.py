@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from balances.ledger import segments
-from balances.queries.staged_query import Steps
+from balances.queries.staged_query import Stages
 from postgres.limits import MAX_INT64
 
 Place = tuple[int, int, int]
@@ -69,7 +69,7 @@ class Between:
             return replace(self, low=max(self.low, _next(place)))
         return replace(self, high=min(self.high, place))
 
-    def up_to(self, place: Place) -> "Between":
+    def includes_up_to(self, place: Place) -> "Between":
         """What does not follow `place` in this order."""
         if self.ascending:
             return replace(self, high=min(self.high, _next(place)))
@@ -113,7 +113,7 @@ def _next(place: Place) -> Place:
     return height, tx_index, event_index + 1
 
 
-def end_of_scan(walks: Sequence[Walk], each: int, between: Between, values: Mapping[str, Any]) -> Steps[Place | None]:
+def end_of_scan(walks: Sequence[Walk], each: int, between: Between, values: Mapping[str, Any]) -> Stages[Place | None]:
     """The place at which the first walk to do so has seen `each` transfers; None when none does: they see everything.
 
     Up to there, no walk has more than `each`. It costs entries of indexes only.

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 Position = tuple[Any, ...]
 """The ordering columns of the last row of a page."""
 
-Wanted = TypeVar("Wanted")
+Filters = TypeVar("Filters")
 """The filters of a family of lists: a frozen dataclass, whose repr tells one from another."""
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class PageRequest:
     """Up to `limit` rows that follow the position `after`; None: the first ones."""
 
     limit: int
@@ -31,7 +31,7 @@ class Page:
     beside: dict[str, Any] = field(default_factory=dict)
 
 
-Read = Callable[[Wanted, Slice], Page]
+Read = Callable[[Filters, PageRequest], Page]
 """Reads a part of a list. A page may be short, or empty, with `last` telling where to go on."""
 
 

@@ -3,12 +3,12 @@
 from typing import Any
 
 from balances.queries.block_times import rfc3339
-from balances.queries.page import Page, Slice
+from balances.queries.page import Page, PageRequest
 from events.refused.search import Found, Wanted, search
 from postgres.text import storable
 
 
-def refused_events(wanted: Wanted, part: Slice) -> Page:
+def refused_events(wanted: Wanted, part: PageRequest) -> Page:
     """The refused events that fulfil every filter."""
     found, last = search(wanted, part.limit, part.after)
     return Page([row(event) for event in found], last)

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db import connection
 
-from balances.queries.page import Page, Slice, Wanted
+from balances.queries.page import Filters, Page, PageRequest
 
 Answer = TypeVar("Answer")
 
@@ -17,21 +17,21 @@ Row = tuple[Any, ...]
 Statement = tuple[str, Mapping[str, Any]]
 """SQL and its values, by name."""
 
-Steps = Generator[Statement, list[Row], Answer]
+Stages = Generator[Statement, list[Row], Answer]
 
 
-class Reading(Generic[Wanted]):
+class StagedQuery(Generic[Filters]):
     """A function that reads a part of a list, made of its steps; call it inside the snapshot of the answer."""
 
-    def __init__(self, steps: Callable[[Wanted, Slice], Steps[Page]]) -> None:
+    def __init__(self, steps: Callable[[Filters, PageRequest], Stages[Page]]) -> None:
         self.steps = steps
         self.__doc__ = steps.__doc__
 
-    def __call__(self, wanted: Wanted, part: Slice) -> Page:
+    def __call__(self, wanted: Filters, part: PageRequest) -> Page:
         return run(self.steps(wanted, part))
 
 
-def run(steps: Steps[Answer]) -> Answer:
+def run(steps: Stages[Answer]) -> Answer:
     """Go all the steps, in the caller's snapshot."""
     with connection.cursor() as cursor:
         try:

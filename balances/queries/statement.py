@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from balances.history.statement_sql import PAGE, Part, balances_of
-from balances.indexed_height import Progress
+from balances.indexed_height import IndexedHeight
 from balances.models import Balance
 from balances.queries import transfers
 from balances.queries.account_token import find_pair
 from balances.queries.as_of import heights
 from balances.queries.filters import Period
-from balances.queries.page import Page, Slice
+from balances.queries.page import Page, PageRequest
 from postgres.limits import MAX_INT32
 
 logger = logging.getLogger(__name__)
@@ -26,14 +26,14 @@ class StatementFilters:
     period: Period
 
 
-def statement(wanted: StatementFilters, part: Slice) -> Page:
+def statement(wanted: StatementFilters, part: PageRequest) -> Page:
     """A page of the statement, and beside it what was held at the ends of the period and of the page.
 
     `consistent`: each end that is reached by adding up is what is known of it otherwise, from checkpoints and, at the
     end of all that is indexed, from the balance itself.
     """
     pair = find_pair(wanted.address, wanted.token)
-    first, last, progress = heights(wanted.period)
+    first, last, indexed_height = heights(wanted.period)
     beside: dict[str, Any] = {"address": pair.address, "tokenPath": pair.path, "fromHeight": first, "toHeight": last}
     if pair.account is None or pair.token is None:
         return Page([], None, beside | _balances(0, 0, 0, 0) | {"consistent": True})
@@ -45,7 +45,7 @@ def statement(wanted: StatementFilters, part: Slice) -> Page:
     rows, after = _run(rows[: part.limit], pair.address, before)
     expected = {balances_of(replace(asked, after=following or end))[1]}
     if following is None:
-        expected |= {closing, *_now(asked, progress)}
+        expected |= {closing, *_now(asked, indexed_height)}
     if expected != {after}:
         logger.error(
             "Statement does not add up address=%s token=%s from_height=%d to_height=%d reached=%d known=%s",
@@ -64,9 +64,9 @@ def _run(rows: list[dict[str, Any]], address: str, balance: int) -> tuple[list[d
     return told, balance
 
 
-def _now(asked: Part, progress: Progress) -> set[int]:
+def _now(asked: Part, indexed_height: IndexedHeight) -> set[int]:
     """The balance that is kept, when the statement ends where everything does."""
-    if not asked.last == progress.indexed == progress.up_to:
+    if not asked.last == indexed_height.height == indexed_height.includes_up_to:
         return set()
     kept = Balance.objects.filter(account_id=asked.account, token_id=asked.token).values_list("amount", flat=True)
     return {int(amount) for amount in kept}

@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 
 from balances.models import Token
 from balances.queries.filters import BalanceFilters, TokenFilters
-from balances.queries.page import Page, Slice, page_of
+from balances.queries.page import Page, PageRequest, page_of
 from balances.queries.scan_budgets import LOOKED_UP, SCAN
 from balances.queries.token_lookup import described, resolve, supply
 from balances.token_flags import listing_key, path_listed
@@ -36,7 +36,7 @@ LEFT JOIN transactions ON transactions.block_height = seen.block_height AND tran
 """  # noqa: S608  # our own constants
 
 
-def sums(wanted: BalanceFilters, part: Slice) -> Page:
+def sums(wanted: BalanceFilters, part: PageRequest) -> Page:
     """Every token with the sum over all accounts.
 
     The sum is minted less burned, which is kept with the transfers: each transfer adds to one account what it takes
@@ -54,7 +54,7 @@ def sums(wanted: BalanceFilters, part: Slice) -> Page:
     return _page(rows, part, searched)
 
 
-def tokens(wanted: TokenFilters, part: Slice) -> Page:
+def tokens(wanted: TokenFilters, part: PageRequest) -> Page:
     """Every token, with what is kept of its transfers, and where it was seen first."""
     found, searched = _walked(wanted, part)
     if wanted.search:
@@ -67,7 +67,7 @@ def tokens(wanted: TokenFilters, part: Slice) -> Page:
     return _page([_row(token, *first.get(token.id, (None, None))) for token in listed], part, searched)
 
 
-def _walked(wanted: BalanceFilters | TokenFilters, part: Slice) -> tuple[QuerySet[Any], str | None]:
+def _walked(wanted: BalanceFilters | TokenFilters, part: PageRequest) -> tuple[QuerySet[Any], str | None]:
     """The tokens that are meant, or all, after the slice's position; and the path they end at, when there are more."""
     after = part.after[0] if part.after else ""
     every = Token.objects.annotate(supply=supply())
@@ -112,7 +112,7 @@ def _row(token: Any, height: int | None, tx_hash: str | None) -> dict[str, Any]:
     }
 
 
-def _page(rows: list[dict[str, Any]], part: Slice, searched: str | None) -> Page:
+def _page(rows: list[dict[str, Any]], part: PageRequest, searched: str | None) -> Page:
     return page_of(
         rows, part.limit, lambda row: (row["tokenPath"],), searched=None if searched is None else (searched,)
     )

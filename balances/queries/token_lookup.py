@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 from balances.models import Token
 from balances.queries.errors import BadParameter, shown
 from balances.queries.scan_budgets import LOOKED_UP
-from balances.queries.staged_query import Row, Steps, run
+from balances.queries.staged_query import Row, Stages, run
 from balances.token_flags import flags
 from balances.token_spellings import ALLOWED, is_possible, sub_realms, with_point
 
@@ -155,7 +155,7 @@ def resolve(texts: Sequence[str], parameter: str, most: int = LOOKED_UP, first: 
     return run(resolving(texts, parameter, most, first))
 
 
-def resolving(texts: Sequence[str], parameter: str, most: int = LOOKED_UP, first: str = "") -> Steps[Meant]:
+def resolving(texts: Sequence[str], parameter: str, most: int = LOOKED_UP, first: str = "") -> Stages[Meant]:
     """The tokens that `texts` mean, each: the one with this id, else those with this key, else those of this realm.
 
     A realm means every token of it and of its sub-realms, also when it is a token itself (the older format). At most
@@ -193,7 +193,7 @@ def resolving(texts: Sequence[str], parameter: str, most: int = LOOKED_UP, first
 
 def resolving_one(
     texts: Sequence[str], *, beside: str, join: str, values: Mapping[str, Any]
-) -> Steps[tuple[Meant, list[Row]] | None]:
+) -> Stages[tuple[Meant, list[Row]] | None]:
     """The token that is meant, with the columns `beside` of what is joined to `token`, in one statement.
 
     Most requests mean one token. None when it is not exactly one: ask `resolving`.

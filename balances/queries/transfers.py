@@ -9,9 +9,9 @@ from balances.queries.account_balances import ACCOUNTS
 from balances.queries.block_times import FIRST_FROM, LAST_BY, height_of
 from balances.queries.filters import TransferFilters
 from balances.queries.index_scans import COLUMNS, Between, Walk, end_of_scan, first_found
-from balances.queries.page import Page, Slice, page_of
+from balances.queries.page import Page, PageRequest, page_of
 from balances.queries.scan_budgets import MERGED, SCAN
-from balances.queries.staged_query import Reading, Steps
+from balances.queries.staged_query import StagedQuery, Stages
 from balances.queries.token_lookup import Meant, resolving
 
 # The page first, then what belongs to its rows, by primary key. Each account once: one of the two is that of most rows.
@@ -65,8 +65,8 @@ EXISTS (
 """
 
 
-@Reading
-def transfers(wanted: TransferFilters, part: Slice) -> Steps[Page]:
+@StagedQuery
+def transfers(wanted: TransferFilters, part: PageRequest) -> Stages[Page]:
     """The transfers that fulfil every filter."""
     between = yield from _between(wanted, part)
     meant = (yield from resolving(wanted.tokens, wanted.spelled_in, MERGED)) if wanted.tokens else None
@@ -86,7 +86,7 @@ def transfers(wanted: TransferFilters, part: Slice) -> Steps[Page]:
     searched = None
     if also or each <= part.limit:
         searched = yield from end_of_scan(walks, each, between, values)
-        between = between if searched is None else between.up_to(searched)
+        between = between if searched is None else between.includes_up_to(searched)
     found = first_found(walks, between, also)
     found_rows = yield _PAGE.format(found=found, order=between.order), values | between.values()
     rows = [_row(*row) for row in found_rows]
@@ -108,7 +108,7 @@ def told(found: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [_row(*row) for row in cursor.fetchall()]
 
 
-def _between(wanted: TransferFilters, part: Slice) -> Steps[Between | None]:
+def _between(wanted: TransferFilters, part: PageRequest) -> Stages[Between | None]:
     """The part of the chain to look at; None when no block is of the times."""
     low, high = wanted.from_height or 0, wanted.to_height
     if wanted.from_time is not None or wanted.to_time is not None:

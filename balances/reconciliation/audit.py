@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-from balances.indexed_height import Progress, read_progress
+from balances.indexed_height import IndexedHeight, read_indexed_height
 from balances.ledger import segments
 from balances.reconciliation import expected_sums
 from blocks import gaps
@@ -124,28 +124,28 @@ class Audit:
     """`breaks` is empty when all is well; `SHOWN` of a kind at most. What was looked at: `tokens`, `balances`, …"""
 
     breaks: list[Break]
-    progress: Progress
+    indexed_height: IndexedHeight
     tokens: int
     balances: int
     transfers: int
     deep: bool
 
 
-def _chain_breaks(progress: Progress) -> list[str]:
+def _chain_breaks(indexed_height: IndexedHeight) -> list[str]:
     """What is stored and does not link, in words: as recorded, and the two sides of every gap."""
-    recorded = [progress.conflict] if progress.conflict_stored else []
+    recorded = [indexed_height.conflict] if indexed_height.conflict_stored else []
     return list(dict.fromkeys([*recorded, *(each.reason for each in gaps.side_conflicts())]))
 
 
 def audit(*, deep: bool) -> Audit:
     """Look through every token; with `deep`, every balance too, against the sum of its transfers."""
     with one_snapshot(), connection.cursor() as cursor:
-        progress = read_progress()
-        breaks = [Break("chain", "", "", 0, 0, detail=text) for text in _chain_breaks(progress)]
+        indexed_height = read_indexed_height()
+        breaks = [Break("chain", "", "", 0, 0, detail=text) for text in _chain_breaks(indexed_height)]
         cursor.execute(_TOTALS)
         for path, kind, kept, added_up in cursor.fetchall():
             breaks.append(Break(kind, path or "", "", int(kept), int(added_up)))
-        cursor.execute(_NEGATIVE, {"indexed": progress.indexed})
+        cursor.execute(_NEGATIVE, {"indexed": indexed_height.height})
         for path, address, amount, standard, by_realm in cursor.fetchall():
             breaks.append(Break("negative", path, address, int(amount), 0, standard, by_realm))
         cursor.execute(_RANKING)
@@ -164,4 +164,4 @@ def audit(*, deep: bool) -> Audit:
             breaks += [Break("segment", path or "", "", kept, right) for path, kept, right in cursor.fetchall()]
         cursor.execute(_COUNTS)
         tokens, balances, transfers = cursor.fetchone()
-    return Audit(breaks, progress, tokens, balances, int(transfers), deep)
+    return Audit(breaks, indexed_height, tokens, balances, int(transfers), deep)

@@ -23,7 +23,7 @@ from balances.stream.delivery import Listening
 from balances.stream.event_ids import end_of
 from balances.stream.hub import Hub
 from balances.stream.subscriber import Listener
-from balances.stream.subscription import LAST_EVENT_ID, Asked, read_asked
+from balances.stream.subscription import LAST_EVENT_ID, ListRequest, read_asked
 
 PATH = "/events/stream"
 EVENT_STREAM = "text/event-stream"
@@ -111,12 +111,12 @@ class Stream:
         else:
             await self._stream(self._listener(asked), receive, send, headers)
 
-    def _listener(self, asked: Asked) -> Listener:
+    def _listener(self, asked: ListRequest) -> Listener:
         position, generation = asked.start, asked.generation
         if position is None:
-            position = end_of(self.hub.progress.indexed)
+            position = end_of(self.hub.indexed_height.height)
         if generation is None:
-            generation = self.hub.progress.generation
+            generation = self.hub.indexed_height.generation
         return Listener(asked.wanted, position, generation, text_amounts=asked.text_amounts)
 
     async def _stream(self, listener: Listener, receive: Receive, send: Send, headers: Headers) -> None:

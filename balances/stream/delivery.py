@@ -54,9 +54,12 @@ class Listening:
             return
         frame = b""
         # While the index is back behind the listener, for heights that are read again, what was corrected is not in.
-        if page.progress.generation != listener.generation and page.progress.indexed >= listener.position.height:
-            listener.generation = page.progress.generation
-            frame = sse.corrected(page.progress, listener.position)
+        if (
+            page.indexed_height.generation != listener.generation
+            and page.indexed_height.height >= listener.position.height
+        ):
+            listener.generation = page.indexed_height.generation
+            frame = sse.corrected(page.indexed_height, listener.position)
         frame += b"".join(
             sse.transfer(each, listener.generation, text_amounts=listener.text_amounts) for each in page.transfers
         )
@@ -78,7 +81,7 @@ class Listening:
             await self._send(self._progress())
 
     def _progress(self) -> bytes:
-        return sse.progress(self._hub.progress, self._listener.position, self._listener.generation)
+        return sse.indexed_height(self._hub.indexed_height, self._listener.position, self._listener.generation)
 
     async def _send(self, frame: bytes) -> None:
         await self._to_client(frame)

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from django.db import Error
 
-from balances.indexed_height import APPLIED, Progress
+from balances.indexed_height import APPLIED, IndexedHeight
 from balances.stream import pages
 from balances.stream.db_threads import Connections
 from balances.stream.hub import Hub
@@ -22,19 +22,19 @@ LOOK_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 
 
-def first_look(stop: threading.Event) -> Progress | None:
+def first_look(stop: threading.Event) -> IndexedHeight | None:
     """Where the index is when a stream begins; None when `stop` is set first. A database that is away is waited for."""
     outage = _outage()
     while not stop.is_set():
         try:
-            progress = pages.look()
+            indexed_height = pages.look()
         except Error as error:
             outage.met(error)
             renew()
             stop.wait(RETRY_SECONDS)
         else:
             outage.over()
-            return progress
+            return indexed_height
     return None
 
 
@@ -68,10 +68,10 @@ async def follow(hub: Hub, own: Connections) -> NoReturn:
 async def _bring_some(hub: Hub, own: Connections) -> bool:
     """Bring the next page; False when there is nothing after it."""
     if len(hub) == 0:
-        progress = await own.run(pages.look)
+        indexed_height = await own.run(pages.look)
         if len(hub):
             return True  # somebody came meanwhile, to whom what lies between is news
-        hub.skip_to(progress)
+        hub.skip_to(indexed_height)
         return False
     spellings = hub.spellings
     page = await own.run(pages.read_all, hub.head, spellings)

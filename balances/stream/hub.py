@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 
-from balances.indexed_height import Progress
+from balances.indexed_height import IndexedHeight
 from balances.stream import sse
 from balances.stream.event_ids import Position, end_of
 from balances.stream.pages import Page, Transfer
@@ -25,12 +25,12 @@ class Hub:
     `looked` is set, and made anew, each time that the index was looked at.
     """
 
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-        self.head = end_of(progress.indexed)
+    def __init__(self, indexed_height: IndexedHeight) -> None:
+        self.indexed_height = indexed_height
+        self.head = end_of(indexed_height.height)
         self.looked = asyncio.Event()
-        self._generation = progress.generation
-        self._told = progress
+        self._generation = indexed_height.generation
+        self._told = indexed_height
         self._live = set[Listener]()
         self._of_all = set[Listener]()
         self._by_address: Index = defaultdict(set)
@@ -63,17 +63,17 @@ class Hub:
                         del index[key]
         listener.let_go()
 
-    def skip_to(self, progress: Progress) -> None:
+    def skip_to(self, indexed_height: IndexedHeight) -> None:
         """Be at the end of what is indexed, nobody being live to miss what lies between."""
         assert not self._live
-        self.head, self._generation = end_of(progress.indexed), progress.generation
-        self._see(progress)
+        self.head, self._generation = end_of(indexed_height.height), indexed_height.generation
+        self._see(indexed_height)
 
     def bring(self, page: Page, spellings: frozenset[str]) -> None:
         """Bring what follows the head. `spellings`: those that the page tells of."""
-        reached = page.progress
+        reached = page.indexed_height
         # Heights that are read again take the index back below the head; what was corrected is in when it is back.
-        if reached.generation != self._generation and reached.indexed >= self.head.height:
+        if reached.generation != self._generation and reached.height >= self.head.height:
             self._tell_correction(reached)
         if page.transfers:
             # Who came while the page was read may ask for what it does not tell.
@@ -87,16 +87,16 @@ class Hub:
     def beat(self) -> None:
         """A sign of life to everybody: how far the index is, where that is news."""
         frame = sse.COMMENT
-        if self.progress != self._told:
-            frame = sse.progress(self.progress, self.head, self._generation)
-            self._told = self.progress
+        if self.indexed_height != self._told:
+            frame = sse.indexed_height(self.indexed_height, self.head, self._generation)
+            self._told = self.indexed_height
         for listener in tuple(self._live):
             # Who came ahead of the head must not be given an earlier id.
             position = max(self.head, listener.position)
             listener.offer(position, self._generation, frame if position == self.head else sse.COMMENT)
 
-    def _see(self, progress: Progress) -> None:
-        self.progress = progress
+    def _see(self, indexed_height: IndexedHeight) -> None:
+        self.indexed_height = indexed_height
         self.looked.set()
         self.looked = asyncio.Event()
 
@@ -110,7 +110,7 @@ class Hub:
         if not wanted.addresses and not wanted.tokens:
             yield self._of_all
 
-    def _tell_correction(self, reached: Progress) -> None:
+    def _tell_correction(self, reached: IndexedHeight) -> None:
         self._generation = reached.generation
         for listener in tuple(self._live):
             position = max(self.head, listener.position)

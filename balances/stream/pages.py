@@ -8,15 +8,15 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-from balances.indexed_height import Progress
+from balances.indexed_height import IndexedHeight
 from balances.queries.errors import BadParameter
 from balances.queries.filters import TransferFilters
-from balances.queries.page import Slice
+from balances.queries.page import PageRequest
 from balances.queries.token_lookup import resolve
 from balances.queries.transfers import transfers
 from balances.snapshot import snapshot
 from balances.stream.event_ids import Position, end_of
-from balances.stream.subscription import Wanted
+from balances.stream.subscription import Filters
 from balances.token_spellings import is_meant, spellings_of
 
 PAGE_ROWS = 200
@@ -38,13 +38,13 @@ class Page:
     transfers: list[Transfer]
     end: Position
     more: bool
-    progress: Progress
+    indexed_height: IndexedHeight
 
 
-def look() -> Progress:
+def look() -> IndexedHeight:
     """Where the index is now."""
     with snapshot() as seen:
-        return seen.progress
+        return seen.indexed_height
 
 
 def check_tokens(spellings: Collection[str]) -> None:
@@ -52,36 +52,36 @@ def check_tokens(spellings: Collection[str]) -> None:
     resolve(sorted(spellings), "token", most=1)
 
 
-def read_wanted(after: Position, wanted: Wanted) -> Page:
+def read_wanted(after: Position, wanted: Filters) -> Page:
     """The next transfers after `after` that are wanted."""
     with snapshot() as seen:
-        return _read(seen.progress, after, wanted)
+        return _read(seen.indexed_height, after, wanted)
 
 
 def read_all(after: Position, spellings: Collection[str]) -> Page:
     """The next transfers after `after`, each with those of `spellings` that mean its token."""
     with snapshot() as seen:
-        page = _read(seen.progress, after, Wanted())
+        page = _read(seen.indexed_height, after, Filters())
         means = _meaning(spellings, {row.body["tokenPath"] for row in page.transfers})
     return replace(page, transfers=[replace(row, spellings=means[row.body["tokenPath"]]) for row in page.transfers])
 
 
-def _read(progress: Progress, after: Position, wanted: Wanted) -> Page:
-    end = end_of(progress.indexed)
+def _read(indexed_height: IndexedHeight, after: Position, wanted: Filters) -> Page:
+    end = end_of(indexed_height.height)
     if end <= after:
-        return Page([], after, False, progress)
+        return Page([], after, False, indexed_height)
     filters = TransferFilters(
         addresses=tuple(sorted(wanted.addresses)),
         tokens=tuple(sorted(wanted.tokens)),
-        to_height=progress.indexed,
+        to_height=indexed_height.height,
         ascending=True,
     )
     try:
-        found = transfers(filters, Slice(PAGE_ROWS, after))
+        found = transfers(filters, PageRequest(PAGE_ROWS, after))
     except BadParameter:
-        return Page([], end, False, progress)  # a token that there was when the stream was opened, and is no more
+        return Page([], end, False, indexed_height)  # a token that there was when the stream was opened, and is no more
     rows = [Transfer(Position(row["blockHeight"], row["txIndex"], row["eventIndex"]), row) for row in found.rows]
-    return Page(rows, end if found.last is None else Position(*found.last), found.last is not None, progress)
+    return Page(rows, end if found.last is None else Position(*found.last), found.last is not None, indexed_height)
 
 
 def _meaning(spellings: Collection[str], paths: Collection[str]) -> dict[str, frozenset[str]]:

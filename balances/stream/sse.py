@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from balances.indexed_height import Progress
+from balances.indexed_height import IndexedHeight
 from balances.stream.event_ids import Position, written
 from balances.stream.pages import Transfer
 
@@ -22,21 +22,21 @@ def transfer(moved: Transfer, generation: int, *, text_amounts: bool) -> bytes:
     return _event("transfer", moved.position, generation, body)
 
 
-def progress(reached: Progress, position: Position, generation: int) -> bytes:
+def indexed_height(reached: IndexedHeight, position: Position, generation: int) -> bytes:
     """How far the index is, for a listener that is sent everything up to `position`."""
     return _event("progress", position, generation, _truth(reached))
 
 
-def corrected(reached: Progress, position: Position) -> bytes:
+def corrected(reached: IndexedHeight, position: Position) -> bytes:
     """Rows of heights that were indexed before have changed: what was sent of them may be wrong now."""
     return _event("corrected", position, reached.generation, _truth(reached))
 
 
-def _truth(reached: Progress) -> dict[str, Any]:
+def _truth(reached: IndexedHeight) -> dict[str, Any]:
     return {
         "chainId": reached.chain_id,
-        "indexedHeight": reached.indexed,
-        "includesUpTo": reached.up_to,
+        "indexedHeight": reached.height,
+        "includesUpTo": reached.includes_up_to,
         "acceptedGaps": reached.accepted,
         "firstHeight": reached.first_height,
         "generation": reached.generation,

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 
 from balances.stream.event_ids import Position
-from balances.stream.subscription import Wanted
+from balances.stream.subscription import Filters
 
 BUFFER_BYTES = 128 * 1024
 """What waits for one listener at most, beside what its connection holds (server.py)."""
@@ -18,7 +18,7 @@ class Listener:
 
     __slots__ = ("_bytes", "_waiting", "generation", "live", "position", "text_amounts", "wanted", "woken")
 
-    def __init__(self, wanted: Wanted, position: Position, generation: int, *, text_amounts: bool = False) -> None:
+    def __init__(self, wanted: Filters, position: Position, generation: int, *, text_amounts: bool = False) -> None:
         self.wanted = wanted
         self.position = position
         self.generation = generation

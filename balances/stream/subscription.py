@@ -14,7 +14,7 @@ LAST_EVENT_ID = "Last-Event-ID"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Filters:
     """Transfers from or to one of `addresses` and of one of `tokens`, each by a spelling; empty: all."""
 
     addresses: frozenset[str] = frozenset()
@@ -22,23 +22,23 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ListRequest:
     """`start`: the position after which to begin, None for the present. `generation`: the one that the client knows."""
 
-    wanted: Wanted
+    wanted: Filters
     start: Position | None
     generation: int | None
     text_amounts: bool
 
 
-def read_asked(query: QueryDict, last_event_id: str | None) -> Asked:
+def read_asked(query: QueryDict, last_event_id: str | None) -> ListRequest:
     """What a request with this query string and this header asks for. Raises `BadParameter`.
 
     The header wins over the query string: a browser that comes back asks for the same URL again, and says by the header
     how far it came.
     """
     parsing.check_names(query, ALLOWED)
-    wanted = Wanted(frozenset(parsing.addresses(query, "address")), frozenset(parsing.tokens(query, "token")))
+    wanted = Filters(frozenset(parsing.addresses(query, "address")), frozenset(parsing.tokens(query, "token")))
     text_amounts = parsing.word(query, "amounts", ("string",)) is not None
     height = parsing.height(query, "fromHeight")
     given = query.get("lastEventId")
@@ -49,7 +49,7 @@ def read_asked(query: QueryDict, last_event_id: str | None) -> Asked:
     for name, text in (("lastEventId", given), (LAST_EVENT_ID, last_event_id)):
         if text:
             start, generation = _read_id(name, text)
-    return Asked(wanted, start, generation, text_amounts)
+    return ListRequest(wanted, start, generation, text_amounts)
 
 
 def _read_id(name: str, text: str) -> tuple[Position, int | None]:

@@ -11,7 +11,7 @@ import pytest
 from django.db import DataError, InterfaceError, OperationalError, ProgrammingError, transaction
 
 from balances import processor as processor_module
-from balances.indexed_height import read_progress
+from balances.indexed_height import read_indexed_height
 from balances.ledger.apply import apply
 from balances.models import Balance, Transfer
 from balances.processor import Processor
@@ -113,7 +113,7 @@ def test_a_message_of_a_future_version_is_set_aside_others_go_on_and_it_is_appli
     assert set_aside() == [(future.id, "version 2, and this program reads version 1")]
     assert store.depth() == store.Depth(pending=0, set_aside=1)
     assert OutboxMessage.objects.filter(id=future.id, applied_at=None).exists(), "the row stays"
-    assert read_progress().indexed == 4, "and the indexed height does not pass it"
+    assert read_indexed_height().height == 4, "and the indexed height does not pass it"
     apply_all()
     assert len(set_aside()) == 1, "it does not come by itself"
 
@@ -122,7 +122,7 @@ def test_a_message_of_a_future_version_is_set_aside_others_go_on_and_it_is_appli
     apply_all()
     assert of() == {"g1a": 10, "g1b": 10}
     assert store.depth() == store.Depth(0, 0)
-    assert read_progress().indexed == 40
+    assert read_indexed_height().height == 40
     assert ordinary.id not in {outbox_id for outbox_id, _ in set_aside()}
     expect_conserved()
 
@@ -148,7 +148,7 @@ def test_garbage_in_the_outbox_is_set_aside_with_its_row_and_others_go_on() -> N
     assert of() == {"g1a": 10}
     assert [outbox_id for outbox_id, _ in set_aside()] == [broken.id]
     assert store.depth() == store.Depth(pending=0, set_aside=1)
-    assert read_progress().indexed == 4
+    assert read_indexed_height().height == 4
 
 
 def test_a_message_of_another_chain_is_set_aside_and_changes_no_row_of_this_one() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
-from balances.indexed_height import read_progress
+from balances.indexed_height import read_indexed_height
 from balances.readiness import why_not_ready
 from blocks import store
 from blocks.models import AcceptedGap, Chain, EndpointState
@@ -34,7 +34,7 @@ def change(**fields: Any) -> None:
 
 
 def reason() -> str | None:
-    return why_not_ready(read_progress(), LAG, STALL)
+    return why_not_ready(read_indexed_height(), LAG, STALL)
 
 
 def message(height: int, **fields: Any) -> OutboxMessage:

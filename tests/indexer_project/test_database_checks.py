@@ -12,7 +12,7 @@ from django.db import connection
 from django.test import Client
 from psycopg import sql
 
-from balances.indexed_height import read_progress
+from balances.indexed_height import read_indexed_height
 from indexer_project.database_checks import READ, WRITE, check_database
 from postgres.backend import base
 from tests.balances.api.client import LISTS
@@ -138,7 +138,7 @@ def test_defaults_of_the_server_change_nothing(client: Client) -> None:
                 )
             connection.close()
             fill_database("gnotest-1", last=40)
-            assert read_progress().indexed == 40
+            assert read_indexed_height().height == 40
             for path in (*LISTS, "/blocks/20"):
                 assert client.get(path).json()["indexedHeight"] == 40
         finally:

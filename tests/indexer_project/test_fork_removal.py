@@ -12,7 +12,7 @@ import pytest
 from django.db import connection, transaction
 
 from balances.history import checkpoints
-from balances.indexed_height import read_progress
+from balances.indexed_height import read_indexed_height
 from balances.models import BalanceCheckpoint
 from balances.processor import Processor
 from balances.reconciliation.audit import audit
@@ -99,7 +99,7 @@ def test_a_dropped_chain_holds_what_it_held_before_these_heights_and_fills_up_ag
     expected = ledger_below(first)
     fill_database(NAME)
     bodies = list(OutboxMessage.objects.values_list("body", flat=True))
-    before = read_progress()
+    before = read_indexed_height()
     stored = Block.objects.filter(height__gte=first).count()
     done = drop_heights(first, 1)
     assert (done.first, done.blocks, done.transfers > 0) == (first, stored, first < TIP)
@@ -107,9 +107,9 @@ def test_a_dropped_chain_holds_what_it_held_before_these_heights_and_fills_up_ag
     assert ledger() == expected
     assert balances() == added_up(bodies, first)
     expect_conserved()
-    after = read_progress()
+    after = read_indexed_height()
     assert after.generation > before.generation
-    assert after.indexed == first - 1
+    assert after.height == first - 1
     assert bool(Chain.objects.get().first_block_hash) == (first > 1)
     refill(first)
 
@@ -119,7 +119,7 @@ def test_heights_above_all_that_is_stored_change_nothing() -> None:
     before = ledger()
     assert drop_heights(TIP + 1, 1) == dropping.DroppedHeights(TIP + 1)
     assert ledger() == before
-    assert read_progress().indexed == TIP
+    assert read_indexed_height().height == TIP
 
 
 def test_without_a_chain_there_is_nothing_to_drop() -> None:
@@ -178,9 +178,11 @@ def test_a_kill_between_two_batches_leaves_whole_heights_and_a_second_run_finish
     assert Chain.objects.get().coverage == [(0, lowest - 1)]
     assert holes(0, TIP) == []
     expect_conserved()
-    progress = read_progress()
-    assert (progress.indexed, progress.conflict_stored) == (FIRST - 1, True), "nothing is answered from what is left"
-    assert "begin it again" in progress.conflict
+    indexed_height = read_indexed_height()
+    assert (indexed_height.height, indexed_height.conflict_stored) == (FIRST - 1, True), (
+        "nothing is answered from what is left"
+    )
+    assert "begin it again" in indexed_height.conflict
     monkeypatch.setattr(dropping, "_drop_batch", whole)
     drop_heights(FIRST, 1)
     expect_nothing_from(FIRST)
@@ -247,7 +249,7 @@ def processors() -> Iterator[list[Any]]:
 
     def process() -> None:
         with closing(PostgresQueue(batch_size=2)) as queue:
-            Processor(queue, lambda: read_progress().chain_id, stop, wait_seconds=0.05).run()
+            Processor(queue, lambda: read_indexed_height().chain_id, stop, wait_seconds=0.05).run()
 
     with ThreadPoolExecutor(2) as pool:
         running = [in_thread(pool, process) for _ in range(2)]
@@ -269,7 +271,7 @@ def test_heights_are_dropped_while_processors_apply_them_and_windows_are_stored(
 
     with ThreadPoolExecutor(1) as pool:
         storing = in_thread(pool, synchronize)
-        until(lambda: read_progress().indexed > FIRST, "something to drop")
+        until(lambda: read_indexed_height().height > FIRST, "something to drop")
         for first in (FIRST, FIRST - 20, FIRST + 30):
             drop_heights(first, 30)
             expect_conserved()
@@ -278,7 +280,7 @@ def test_heights_are_dropped_while_processors_apply_them_and_windows_are_stored(
     expect_nothing_from(FIRST - 20)
     with transaction.atomic():
         store_heights(chain, FIRST - 20, TIP)
-    until(lambda: read_progress().indexed == TIP, "everything applied")
+    until(lambda: read_indexed_height().height == TIP, "everything applied")
     expect_the_chains_own(NAME)
     assert not SetAsideMessage.objects.exists()
 

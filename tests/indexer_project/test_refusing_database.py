@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from balances.indexed_height import read_progress
+from balances.indexed_height import read_indexed_height
 from balances.models import CheckpointWalk
 from postgres.connections import connect
 from replay.recording import Recording
@@ -107,7 +107,7 @@ def all_say(told: list[tuple[Daemon, str]], word: str, times: int) -> bool:
 
 
 def reached(height: int) -> bool:
-    return read_progress().indexed == walked() == height
+    return read_indexed_height().height == walked() == height
 
 
 def walked() -> int:
@@ -167,7 +167,7 @@ def test_limits_of_the_role_or_database_are_not_those_of_a_processor(tmp_path: P
         result = manage("processevents", "--until-applied", DATABASE_URL=database_url())
     assert result.returncode == 0, result.stderr
     assert "waits" not in result.stderr
-    assert read_progress().indexed == 20
+    assert read_indexed_height().height == 20
 
 
 @contextmanager

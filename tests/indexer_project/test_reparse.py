@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.test import Client
 from pytest_django import DjangoDbBlocker, Settings
 
-from balances.indexed_height import read_progress
+from balances.indexed_height import read_indexed_height
 from balances.models import Token, Transfer
 from balances.processor import Processor
 from balances.reconciliation.audit import audit
@@ -197,7 +197,7 @@ def test_messages_that_wait_are_settled_and_old_copies_of_them_change_nothing(ri
     assert f"settled {len(waiting)}" in reparse()
     assert ledger() == expected
     assert store.depth() == store.Depth(0, 0), "a message that nobody could apply is settled too"
-    assert read_progress().indexed == chain.heights[-1]
+    assert read_indexed_height().height == chain.heights[-1]
     apply_pending()
     assert ledger() == expected
     expect_nothing_to_change()
@@ -301,7 +301,7 @@ def test_it_runs_beside_a_synchronizer_and_processors(
     def process() -> None:
         small = PostgresQueue(batch_size=random.Random(1).randrange(1, 3))
         with closing(SqsQueue(sqs) if sqs else small) as queue:
-            Processor(queue, lambda: read_progress().chain_id, stop, wait_seconds=0.05).run()
+            Processor(queue, lambda: read_indexed_height().chain_id, stop, wait_seconds=0.05).run()
 
     def publish() -> None:
         assert sqs

@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.db.models import F
 from pytest_django import Settings
 
-from balances.indexed_height import read_progress
+from balances.indexed_height import read_indexed_height
 from balances.models import Transfer
 from blocks import gaps
 from blocks.incomplete_blocks import contains, holes
@@ -97,13 +97,13 @@ def test_heights_whose_rows_are_gone_keep_their_transfers_and_are_read_again(
     assert "6 heights whose rows are gone are missing from now on" in told.splitlines()[-1]
     assert ledger() == before
     assert Chain.objects.get().coverage == [(0, 116), (119, 132), (134, 134), (138, TIP)]
-    assert read_progress().indexed == 116, "nothing is claimed of a hole"
+    assert read_indexed_height().height == 116, "nothing is claimed of a hole"
     for hole in HOLES:
         store_heights(recorded(NAME), *hole)
     apply_pending()
     assert ledger() == before
     assert reparse().startswith("0 of ")
-    assert read_progress().indexed == TIP
+    assert read_indexed_height().height == TIP
 
 
 def test_what_is_beside_a_hole_is_corrected(settings: Settings) -> None:

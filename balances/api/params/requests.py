@@ -10,13 +10,13 @@ from balances.api.pagination import cursors
 from balances.api.pagination.cursors import CursorInvalid, Shape
 from balances.api.params import parsing
 from balances.api.params.parsing import DEFAULT_LIMIT, MAX_LIMIT
-from balances.indexed_height import Progress
+from balances.indexed_height import IndexedHeight
 from balances.queries.errors import BadParameter, ChainContradicted, shown
-from balances.queries.page import Position, Slice, Wanted
+from balances.queries.page import Filters, PageRequest, Position
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class ResponseOptions:
     """How to answer, whatever is asked for. `min_height`: the indexed height to wait for, None for none.
 
     `ranked`: the answer is as true as the list of holders is, which a backfill leaves behind.
@@ -26,39 +26,39 @@ class Manner:
     min_height: int | None
     ranked: bool = False
 
-    def truth(self, progress: Progress) -> Progress:
+    def truth(self, indexed_height: IndexedHeight) -> IndexedHeight:
         """How far the answer is true, in a snapshot of which this is the progress.
 
         Raises `ChainContradicted`: every answer from stored rows passes here.
         """
-        if progress.conflict_stored:
-            raise ChainContradicted(progress.conflict, progress.indexed)
-        return progress.of_holders() if self.ranked else progress
+        if indexed_height.conflict_stored:
+            raise ChainContradicted(indexed_height.conflict, indexed_height.height)
+        return indexed_height.of_holders() if self.ranked else indexed_height
 
 
 @dataclass(frozen=True, slots=True)
-class Asked(Generic[Wanted]):
+class ListRequest(Generic[Filters]):
     """A list as it is asked for. `scope` names the route and the filters: a cursor is for them alone.
 
     `limited`: whether the request says how many rows it wants.
     """
 
-    wanted: Wanted
-    slice: Slice
+    filters: Filters
+    page: PageRequest
     scope: str
     limited: bool
-    manner: Manner
+    options: ResponseOptions
 
 
-def read_list(
+def parse_list_request(
     query: QueryDict,
     *,
     route: str,
     allowed: Collection[str],
-    wanted: Callable[[QueryDict], Wanted],
-    shape: Shape | Callable[[Wanted], Shape],
-    ranked: Callable[[Wanted], bool] = lambda _: False,
-) -> Asked[Wanted]:
+    wanted: Callable[[QueryDict], Filters],
+    shape: Shape | Callable[[Filters], Shape],
+    ranked: Callable[[Filters], bool] = lambda _: False,
+) -> ListRequest[Filters]:
     """What a list route is asked for. Raises `BadParameter`.
 
     `allowed`: the parameters that the route has. `wanted`: reads its filters. `shape`: of its cursors. `ranked`:
@@ -69,8 +69,8 @@ def read_list(
     limit = parsing.whole(query, "limit", 1, MAX_LIMIT)
     scope = scope_of(route, filters)
     after = _after(query, scope, shape(filters) if callable(shape) else shape)
-    manner = replace(_manner(query), ranked=ranked(filters))
-    return Asked(filters, Slice(limit or DEFAULT_LIMIT, after), scope, limit is not None, manner)
+    options = replace(_manner(query), ranked=ranked(filters))
+    return ListRequest(filters, PageRequest(limit or DEFAULT_LIMIT, after), scope, limit is not None, options)
 
 
 def scope_of(route: str, wanted: object) -> str:
@@ -78,14 +78,14 @@ def scope_of(route: str, wanted: object) -> str:
     return f"{route} {wanted!r}"
 
 
-def read_one(query: QueryDict, *, allowed: Collection[str]) -> Manner:
+def parse_response_options(query: QueryDict, *, allowed: Collection[str]) -> ResponseOptions:
     """How a route that answers with one thing is to answer. Raises `BadParameter`."""
     parsing.check_names(query, allowed)
     return _manner(query)
 
 
-def _manner(query: QueryDict) -> Manner:
-    return Manner(
+def _manner(query: QueryDict) -> ResponseOptions:
+    return ResponseOptions(
         text_amounts=parsing.word(query, "amounts", ("string",)) is not None,
         min_height=parsing.height(query, "minHeight"),
     )

@@ -11,7 +11,7 @@ from django.utils.http import parse_etags
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from balances.api.params.requests import Manner
+from balances.api.params.requests import ResponseOptions
 from balances.api.responses.min_height import patience, wait_for
 from balances.queries.errors import HeightNotReached
 from balances.snapshot import Snapshot, look, snapshot
@@ -24,30 +24,30 @@ AMOUNTS = frozenset({
 """Members that are amounts: integers, or strings for clients that ask for these."""
 
 
-def answer_one(request: Request, manner: Manner, read: Callable[[], dict[str, Any]]) -> HttpResponseBase:
+def answer_one(request: Request, options: ResponseOptions, read: Callable[[], dict[str, Any]]) -> HttpResponseBase:
     """The answer of a route about one thing: `read`'s members, amounts as integers, all from one snapshot."""
-    if (same := unchanged(request, manner)) is not None:
+    if (same := unchanged(request, options)) is not None:
         return same
-    with opened(manner) as seen:
+    with opened(options) as seen:
         members = read()
     for member in members.values():
         for row in member if isinstance(member, list) else [member]:
-            if manner.text_amounts and isinstance(row, dict):
+            if options.text_amounts and isinstance(row, dict):
                 write_amounts(row)
     return Response(members | truth(seen), headers=headers(request, seen))
 
 
-def unchanged(request: Request, manner: Manner) -> HttpResponseNotModified | None:
+def unchanged(request: Request, options: ResponseOptions) -> HttpResponseNotModified | None:
     """The 304 for a client whose `If-None-Match` names the content version: one small statement, no transaction.
 
     Waits first for the height that the client wants to see; raises `HeightNotReached`.
     """
-    if manner.min_height is not None:
-        wait_for(manner.min_height, patience(request), manner.truth)
+    if options.min_height is not None:
+        wait_for(options.min_height, patience(request), options.truth)
     known = request.headers.get("If-None-Match", "")
     if not known:
         return None
-    said = headers(request, _reached(manner, look()))
+    said = headers(request, _reached(options, look()))
     return HttpResponseNotModified(headers=said) if has_it(known, said["ETag"]) else None
 
 
@@ -58,16 +58,16 @@ def has_it(known: str, etag: str) -> bool:
 
 
 @contextmanager
-def opened(manner: Manner) -> Iterator[Snapshot]:
+def opened(options: ResponseOptions) -> Iterator[Snapshot]:
     """The snapshot to answer from. Raises `HeightNotReached`: this replica may be behind the one asked first."""
     with snapshot() as seen:
-        yield _reached(manner, seen)
+        yield _reached(options, seen)
 
 
-def _reached(manner: Manner, seen: Snapshot) -> Snapshot:
-    seen = replace(seen, progress=manner.truth(seen.progress))
-    if manner.min_height is not None and seen.progress.indexed < manner.min_height:
-        raise HeightNotReached(manner.min_height, seen.progress.indexed)
+def _reached(options: ResponseOptions, seen: Snapshot) -> Snapshot:
+    seen = replace(seen, indexed_height=options.truth(seen.indexed_height))
+    if options.min_height is not None and seen.indexed_height.height < options.min_height:
+        raise HeightNotReached(options.min_height, seen.indexed_height.height)
     return seen
 
 
@@ -81,18 +81,18 @@ def headers_of(seen: Snapshot, form: str) -> dict[str, str]:
     return {
         "ETag": f'W/"{seen.version}-{form}"',
         "Cache-Control": "no-cache",
-        "X-Indexed-Height": str(seen.progress.indexed),
+        "X-Indexed-Height": str(seen.indexed_height.height),
     }
 
 
 def truth(seen: Snapshot) -> dict[str, Any]:
     """The members that say how far an answer is true."""
     return {
-        "chainId": seen.progress.chain_id,
-        "indexedHeight": seen.progress.indexed,
-        "includesUpTo": seen.progress.up_to,
-        "acceptedGaps": seen.progress.accepted,
-        "firstHeight": seen.progress.first_height,
+        "chainId": seen.indexed_height.chain_id,
+        "indexedHeight": seen.indexed_height.height,
+        "includesUpTo": seen.indexed_height.includes_up_to,
+        "acceptedGaps": seen.indexed_height.accepted,
+        "firstHeight": seen.indexed_height.first_height,
     }
 
 

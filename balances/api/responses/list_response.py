@@ -12,21 +12,21 @@ from rest_framework.utils.urls import replace_query_param
 from rest_framework.viewsets import ViewSet
 
 from balances.api.pagination import cursors
-from balances.api.params.requests import Asked
+from balances.api.params.requests import ListRequest
 from balances.api.responses.envelope import headers, opened, truth, unchanged, write_amounts
 from balances.api.responses.export import lines_of, said_by_lines, stream
 from balances.api.responses.renderers import CsvLines, NdjsonLines
 from balances.api.responses.row_formats import Csv, Lines, Ndjson
-from balances.queries.page import Page, Position, Read, Wanted
+from balances.queries.page import Filters, Page, Position, Read
 from balances.snapshot import Snapshot
 
 
-class Listing(NamedTuple, Generic[Wanted]):
+class Listing(NamedTuple, Generic[Filters]):
     """A list that is asked for, the member of the answer that it goes under, what reads it, and what its rows are."""
 
-    asked: Asked[Wanted]
+    list_request: ListRequest[Filters]
     key: str
-    read: Read[Wanted]
+    read: Read[Filters]
     entry: type[Serializer[Any]]
 
 
@@ -38,23 +38,23 @@ class ListViewSet(ViewSet):
 
 def answer(
     request: Request,
-    asked: Asked[Wanted],
+    list_request: ListRequest[Filters],
     key: str,
-    read: Read[Wanted],
+    read: Read[Filters],
     entry: type[Serializer[Any]] | None = None,
 ) -> HttpResponseBase:
     """The answer of a list route: `read`'s page under `key`, all from one snapshot. `entry`: the shape of its rows.
 
     When the client's `If-None-Match` names the content version, `read` is not called.
     """
-    if (same := unchanged(request, asked.manner)) is not None:
+    if (same := unchanged(request, list_request.options)) is not None:
         return same
-    url_of = partial(url_after, request, asked.scope)
+    url_of = partial(url_after, request, list_request.scope)
     form = _form(request, entry)
-    if form is not None and not asked.limited:
-        return stream(request, asked, read, form, url_of)
-    with opened(asked.manner) as seen:
-        page = read(asked.wanted, asked.slice)
+    if form is not None and not list_request.limited:
+        return stream(request, list_request, read, form, url_of)
+    with opened(list_request.options) as seen:
+        page = read(list_request.filters, list_request.page)
     said = headers(request, seen) if form is None else said_by_lines(request, seen)
     following = None
     if page.last is not None:
@@ -62,14 +62,18 @@ def answer(
         said["Link"] = f'<{following}>; rel="next"'
     if form is not None:
         return HttpResponse(
-            form.begin() + lines_of(page, asked, form), headers=said, content_type=f"{form.media_type}; charset=utf-8"
+            form.begin() + lines_of(page, list_request, form),
+            headers=said,
+            content_type=f"{form.media_type}; charset=utf-8",
         )
-    return Response(body(asked, key, page, following, seen), headers=said)
+    return Response(body(list_request, key, page, following, seen), headers=said)
 
 
-def body(asked: Asked[Wanted], key: str, page: Page, following: str | None, seen: Snapshot) -> dict[str, Any]:
+def body(
+    list_request: ListRequest[Filters], key: str, page: Page, following: str | None, seen: Snapshot
+) -> dict[str, Any]:
     """What a page says, `following` being the URL of the next one."""
-    if asked.manner.text_amounts:
+    if list_request.options.text_amounts:
         for row in (*page.rows, page.beside):
             write_amounts(row)
     return {key: page.rows, **page.beside, "next": following, **truth(seen)}

@@ -20,7 +20,7 @@ from balances.api.openapi.responses import list_responses, one_responses
 from balances.api.pagination import cursors
 from balances.api.params import parsing
 from balances.api.params.filters import balance_filters, transfer_filters
-from balances.api.params.requests import read_list, read_one
+from balances.api.params.requests import parse_list_request, parse_response_options
 from balances.api.responses.envelope import answer_one
 from balances.api.responses.list_response import Listing, ListViewSet, answer
 from balances.api.serializers import balances
@@ -51,9 +51,9 @@ class AccountViewSet(ViewSet):
         responses=one_responses(balances.AccountAnswer, {"account": _ROW}),
     )
     def list(self, request: Request, address: str) -> HttpResponseBase:
-        manner = read_one(request.query_params, allowed=parameter_names(_ACCOUNT))
+        options = parse_response_options(request.query_params, allowed=parameter_names(_ACCOUNT))
         account = parsing.address(address, "address")
-        return answer_one(request, manner, lambda: {"account": summary(account)})
+        return answer_one(request, options, lambda: {"account": summary(account)})
 
 
 class AccountBalancesViewSet(ListViewSet):
@@ -72,14 +72,19 @@ class AccountBalancesViewSet(ListViewSet):
 
     @staticmethod
     def asks(query: QueryDict, address: str) -> Listing[BalanceFilters]:
-        asked = read_list(
+        list_request = parse_list_request(
             query,
             route="account balances",
             allowed=parameter_names(_BALANCES),
             wanted=partial(balance_filters, address=address),
             shape=cursors.PATH_ADDRESS,
         )
-        return Listing(asked, "balances", historical.then(account_balances.held, asked.wanted), balances.TokenBalance)
+        return Listing(
+            list_request,
+            "balances",
+            historical.then(account_balances.held, list_request.filters),
+            balances.TokenBalance,
+        )
 
 
 class AccountTransfersViewSet(ListViewSet):
@@ -96,11 +101,11 @@ class AccountTransfersViewSet(ListViewSet):
 
     @staticmethod
     def asks(query: QueryDict, address: str) -> Listing[TransferFilters]:
-        asked = read_list(
+        list_request = parse_list_request(
             query,
             route="account transfers",
             allowed=parameter_names(_TRANSFERS),
             wanted=partial(transfer_filters, address=address),
             shape=cursors.EVENT,
         )
-        return Listing(asked, "transfers", transfers.transfers, balances.TransferEntry)
+        return Listing(list_request, "transfers", transfers.transfers, balances.TransferEntry)

@@ -26,7 +26,7 @@ from balances.api.params import parsing
 from balances.api.params.filters import refused_filters
 from balances.api.params.hashes import read_hash
 from balances.api.params.parsing import DEFAULT_LIMIT, MAX_HEIGHT, MAX_LIMIT
-from balances.api.params.requests import Manner, read_list, read_one, scope_of
+from balances.api.params.requests import ResponseOptions, parse_list_request, parse_response_options, scope_of
 from balances.api.responses.envelope import answer_one, write_amounts
 from balances.api.responses.list_response import ListViewSet, answer
 from balances.api.responses.problems import PROBLEM_JSON, problem
@@ -34,7 +34,7 @@ from balances.api.serializers import chain as chain_serializers
 from balances.api.serializers.balances import Problem
 from balances.queries import chain, refused_events, transfers
 from balances.queries.filters import TransferFilters
-from balances.queries.page import Page, Slice
+from balances.queries.page import Page, PageRequest
 from events.parsing.grc20 import REASONS
 from events.refused.search import Wanted
 
@@ -139,7 +139,7 @@ class TransactionViewSet(ViewSet):
         | _not_stored(f"There is no transaction {_HASH} in the blocks that are stored"),
     )
     def list(self, request: Request, hash: str) -> HttpResponseBase:
-        asked = read_list(
+        list_request = parse_list_request(
             request.query_params,
             route="transactions",
             allowed=parameter_names(_TRANSACTION),
@@ -147,13 +147,13 @@ class TransactionViewSet(ViewSet):
             shape=cursors.TRANSACTION,
         )
 
-        def read(tx_hash: str, part: Slice) -> Page:
+        def read(tx_hash: str, part: PageRequest) -> Page:
             page = chain.transactions(tx_hash, part)
             for row in page.rows:
-                _cut(request, asked.manner, row, row["blockHeight"], chain.SHOWN)
+                _cut(request, list_request.options, row, row["blockHeight"], chain.SHOWN)
             return page
 
-        return answer(request, asked, "transactions", read)
+        return answer(request, list_request, "transactions", read)
 
 
 class BlockViewSet(ViewSet):
@@ -184,19 +184,19 @@ class BlockViewSet(ViewSet):
         | _not_stored("Block 486 is not stored"),
     )
     def list(self, request: Request, height: str) -> HttpResponseBase:
-        manner = read_one(request.query_params, allowed=parameter_names(_BLOCK))
+        options = parse_response_options(request.query_params, allowed=parameter_names(_BLOCK))
         number = parsing.whole_of(height, "height", 0, MAX_HEIGHT)
         limit = parsing.whole(request.query_params, "limit", 1, MAX_LIMIT) or DEFAULT_LIMIT
 
         def read() -> dict[str, Any]:
             block = chain.block(number)
-            rows = transfers.transfers(_transfers_in(number), Slice(limit + 1)).rows
-            events = refused_events.refused_events(_refused_in(number), Slice(limit + 1)).rows
+            rows = transfers.transfers(_transfers_in(number), PageRequest(limit + 1)).rows
+            events = refused_events.refused_events(_refused_in(number), PageRequest(limit + 1)).rows
             members: dict[str, Any] = {"transfers": rows, "refusedEvents": events}
-            _cut(request, manner, members, number, limit)
+            _cut(request, options, members, number, limit)
             return {"block": block, **members}
 
-        return answer_one(request, manner, read)
+        return answer_one(request, options, read)
 
 
 class RefusedEventsViewSet(ListViewSet):
@@ -209,17 +209,19 @@ class RefusedEventsViewSet(ListViewSet):
         responses=responses.list_responses(chain_serializers.RefusedEvents, "refusedEvents", _REFUSED_ROW),
     )
     def list(self, request: Request) -> HttpResponseBase:
-        asked = read_list(
+        list_request = parse_list_request(
             request.query_params,
             route="refused",
             allowed=parameter_names(_REFUSED),
             wanted=refused_filters,
             shape=cursors.EVENT,
         )
-        return answer(request, asked, "refusedEvents", refused_events.refused_events, chain_serializers.RefusedEntry)
+        return answer(
+            request, list_request, "refusedEvents", refused_events.refused_events, chain_serializers.RefusedEntry
+        )
 
 
-def _cut(request: Request, manner: Manner, members: dict[str, Any], height: int, most: int) -> None:
+def _cut(request: Request, options: ResponseOptions, members: dict[str, Any], height: int, most: int) -> None:
     """Leave `most` transfers and refused events of the block at `height` in `members`, and say where the rest is."""
     lists = (
         ("transfers", "/tokens/transfer-history", scope_of("transfers", _transfers_in(height))),
@@ -230,16 +232,16 @@ def _cut(request: Request, manner: Manner, members: dict[str, Any], height: int,
         members[key], members[f"{key}Next"] = rows[:most], None
         if len(rows) > most:
             last = (rows[most - 1][name] for name in ("blockHeight", "txIndex", "eventIndex"))
-            members[f"{key}Next"] = _following(request, manner, path, height, cursors.encode(tuple(last), scope))
-    if manner.text_amounts:
+            members[f"{key}Next"] = _following(request, options, path, height, cursors.encode(tuple(last), scope))
+    if options.text_amounts:
         for row in members["transfers"]:
             write_amounts(row)
 
 
-def _following(request: Request, manner: Manner, path: str, height: int, cursor: str) -> str:
+def _following(request: Request, options: ResponseOptions, path: str, height: int, cursor: str) -> str:
     query = QueryDict(mutable=True)
     query.update({"fromHeight": str(height), "toHeight": str(height), "order": "asc"})
-    if manner.text_amounts:
+    if options.text_amounts:
         query["amounts"] = "string"
     query["cursor"] = cursor
     return request.build_absolute_uri(f"{path}?{query.urlencode()}")

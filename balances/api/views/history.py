@@ -22,7 +22,7 @@ from balances.api.openapi.responses import list_responses, one_responses
 from balances.api.pagination import cursors
 from balances.api.params import parsing
 from balances.api.params.filters import read_interval, read_period
-from balances.api.params.requests import read_list, read_one
+from balances.api.params.requests import parse_list_request, parse_response_options
 from balances.api.responses.envelope import answer_one
 from balances.api.responses.list_response import ListViewSet, answer
 from balances.api.serializers import history
@@ -78,14 +78,14 @@ class StatementViewSet(ListViewSet):
             account = parsing.address(address, "address")
             return StatementFilters(account, parsing.token(tokenPath, "tokenPath"), read_period(query))
 
-        asked = read_list(
+        list_request = parse_list_request(
             request.query_params,
             route="statement",
             allowed=parameter_names(_STATEMENT),
             wanted=wanted,
             shape=cursors.EVENT,
         )
-        return answer(request, asked, "transfers", statement, history.StatementEntry)
+        return answer(request, list_request, "transfers", statement, history.StatementEntry)
 
 
 class SeriesViewSet(ViewSet):
@@ -99,7 +99,7 @@ class SeriesViewSet(ViewSet):
     )
     def list(self, request: Request, address: str, tokenPath: str) -> HttpResponseBase:
         query = request.query_params
-        manner = read_one(query, allowed=parameter_names(_SERIES))
+        options = parse_response_options(query, allowed=parameter_names(_SERIES))
         account, token = parsing.address(address, "address"), parsing.token(tokenPath, "tokenPath")
         period, interval = read_period(query), read_interval(query)
-        return answer_one(request, manner, lambda: series(account, token, period, interval))
+        return answer_one(request, options, lambda: series(account, token, period, interval))

@@ -76,7 +76,7 @@ class StatusViewSet(ViewSet):
     @extend_schema(operation_id="status", tags=["service"], responses=_responses(service.Status, _EXAMPLE))
     def list(self, request: Request) -> Response:
         with snapshot() as seen:
-            status, reason = read_status(seen.progress), _why_not_ready(seen)
+            status, reason = read_status(seen.indexed_height), _why_not_ready(seen)
         said = {
             "version": settings.SPECTACULAR_SETTINGS["VERSION"],
             "ready": reason is None,
@@ -116,9 +116,9 @@ class ReadyViewSet(ViewSet):
         with snapshot() as seen:
             reason = _why_not_ready(seen)
         if reason is None:
-            tip = max(seen.progress.tip, seen.progress.indexed)
+            tip = max(seen.indexed_height.tip, seen.indexed_height.height)
             return Response({"ready": True, "tip": tip, **truth(seen)}, headers=_FRESH)
-        response = problem_details(NotReady(reason, seen.progress.indexed), {"request": request})
+        response = problem_details(NotReady(reason, seen.indexed_height.height), {"request": request})
         assert response is not None
         response["Cache-Control"] = "no-store"
         # It is asked every few seconds, and would be an error in the log each time.
@@ -127,7 +127,7 @@ class ReadyViewSet(ViewSet):
 
 
 def _why_not_ready(seen: Snapshot) -> str | None:
-    return why_not_ready(seen.progress, settings.READY_MAX_LAG, settings.READY_STALL_SECONDS)
+    return why_not_ready(seen.indexed_height, settings.READY_MAX_LAG, settings.READY_STALL_SECONDS)
 
 
 def _shown(status: Status) -> dict[str, Any]:
@@ -148,13 +148,13 @@ def _shown(status: Status) -> dict[str, Any]:
         ]
         return {"number": missing.gaps, "heights": missing.heights, "first": first}
 
-    conflict, newest = status.progress.conflict, status.newest
+    conflict, newest = status.indexed_height.conflict, status.newest
     return {
         "conflict": with_way_out(short(conflict)) if conflict else None,
         "tip": status.tip,
         "tipSeenAt": None if status.tip_seen_at is None else rfc3339(status.tip_seen_at),
         "storedBlocks": status.stored_blocks,
-        "contiguousHeight": status.progress.contiguous,
+        "contiguousHeight": status.indexed_height.contiguous,
         "lag": {"heights": status.lag, "seconds": status.lag_seconds},
         "newestBlock": newest
         and {

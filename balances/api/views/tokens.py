@@ -28,7 +28,7 @@ from balances.api.openapi.responses import list_responses
 from balances.api.pagination import cursors
 from balances.api.params.filters import balance_filters, read_when, token_filters, transfer_filters
 from balances.api.params.parsing import token
-from balances.api.params.requests import read_list
+from balances.api.params.requests import parse_list_request
 from balances.api.responses.list_response import Listing, ListViewSet, answer
 from balances.api.serializers import balances
 from balances.queries import account_balances, historical, holders, token_list, transfers
@@ -87,14 +87,14 @@ class TokensViewSet(ListViewSet):
         responses=list_responses(balances.Tokens, "tokens", _TOKEN_ROW),
     )
     def list(self, request: Request) -> HttpResponseBase:
-        asked = read_list(
+        list_request = parse_list_request(
             request.query_params,
             route="tokens",
             allowed=parameter_names(_TOKENS),
             wanted=token_filters,
             shape=cursors.PATH,
         )
-        return answer(request, asked, "tokens", token_list.tokens, balances.TokenEntry)
+        return answer(request, list_request, "tokens", token_list.tokens, balances.TokenEntry)
 
 
 class TokenViewSet(ListViewSet):
@@ -107,15 +107,15 @@ class TokenViewSet(ListViewSet):
         responses=list_responses(balances.Tokens, "tokens", _TOKEN_ROW),
     )
     def list(self, request: Request, tokenPath: str) -> HttpResponseBase:
-        asked = read_list(
+        list_request = parse_list_request(
             request.query_params,
             route="token",
             allowed=parameter_names(_TOKEN),
             wanted=lambda query: TokenFilters(tokens=(token(tokenPath, "tokenPath"),), when=read_when(query)),
             shape=cursors.PATH,
         )
-        read = token_list.tokens if asked.wanted.when is None else historical.tokens
-        return answer(request, asked, "tokens", read, balances.TokenEntry)
+        read = token_list.tokens if list_request.filters.when is None else historical.tokens
+        return answer(request, list_request, "tokens", read, balances.TokenEntry)
 
 
 class TokenBalancesViewSet(ListViewSet):
@@ -132,15 +132,15 @@ class TokenBalancesViewSet(ListViewSet):
 
     @staticmethod
     def asks(query: QueryDict) -> Listing[BalanceFilters]:
-        asked = read_list(
+        list_request = parse_list_request(
             query,
             route="balances",
             allowed=parameter_names(_BALANCES),
             wanted=balance_filters,
             shape=lambda wanted: cursors.PATH_ADDRESS if wanted.addresses else cursors.PATH,
         )
-        read = account_balances.held if asked.wanted.addresses else token_list.sums
-        return Listing(asked, "balances", historical.then(read, asked.wanted), balances.TokenBalance)
+        read = account_balances.held if list_request.filters.addresses else token_list.sums
+        return Listing(list_request, "balances", historical.then(read, list_request.filters), balances.TokenBalance)
 
 
 class TokenHoldersViewSet(ListViewSet):
@@ -159,7 +159,7 @@ class TokenHoldersViewSet(ListViewSet):
 
     @staticmethod
     def asks(query: QueryDict, tokenPath: str) -> Listing[BalanceFilters]:
-        asked = read_list(
+        list_request = parse_list_request(
             query,
             route="holders",
             allowed=parameter_names(_TOKEN_BALANCES),
@@ -167,8 +167,10 @@ class TokenHoldersViewSet(ListViewSet):
             shape=lambda wanted: cursors.PATH_ADDRESS if wanted.addresses else _holder(wanted),
             ranked=lambda wanted: not wanted.addresses,
         )
-        read = account_balances.held_of_tokens if asked.wanted.addresses else holders.holders
-        return Listing(asked, "accountBalances", historical.then(read, asked.wanted), balances.AccountBalance)
+        read = account_balances.held_of_tokens if list_request.filters.addresses else holders.holders
+        return Listing(
+            list_request, "accountBalances", historical.then(read, list_request.filters), balances.AccountBalance
+        )
 
 
 class TokenSharesViewSet(ListViewSet):
@@ -187,7 +189,7 @@ class TokenSharesViewSet(ListViewSet):
 
     @staticmethod
     def asks(query: QueryDict, tokenPath: str) -> Listing[BalanceFilters]:
-        asked = read_list(
+        list_request = parse_list_request(
             query,
             route="shares",
             allowed=parameter_names(_HOLDERS),
@@ -195,7 +197,9 @@ class TokenSharesViewSet(ListViewSet):
             shape=_holder,
             ranked=lambda _: True,
         )
-        return Listing(asked, "holders", historical.then(holders.shares, asked.wanted), balances.HolderEntry)
+        return Listing(
+            list_request, "holders", historical.then(holders.shares, list_request.filters), balances.HolderEntry
+        )
 
 
 class TokenTransfersViewSet(ListViewSet):
@@ -208,14 +212,14 @@ class TokenTransfersViewSet(ListViewSet):
         responses=list_responses(balances.Transfers, "transfers", TRANSFER_ROW),
     )
     def list(self, request: Request, tokenPath: str) -> HttpResponseBase:
-        asked = read_list(
+        list_request = parse_list_request(
             request.query_params,
             route="token transfers",
             allowed=parameter_names(_TRANSFERS),
             wanted=partial(transfer_filters, token=tokenPath),
             shape=cursors.EVENT,
         )
-        return answer(request, asked, "transfers", transfers.transfers, balances.TransferEntry)
+        return answer(request, list_request, "transfers", transfers.transfers, balances.TransferEntry)
 
 
 class TransferHistoryViewSet(ListViewSet):
@@ -232,14 +236,14 @@ class TransferHistoryViewSet(ListViewSet):
 
     @staticmethod
     def asks(query: QueryDict) -> Listing[TransferFilters]:
-        asked = read_list(
+        list_request = parse_list_request(
             query,
             route="transfers",
             allowed=parameter_names(_HISTORY),
             wanted=transfer_filters,
             shape=cursors.EVENT,
         )
-        return Listing(asked, "transfers", transfers.transfers, balances.TransferEntry)
+        return Listing(list_request, "transfers", transfers.transfers, balances.TransferEntry)
 
 
 def _holder(wanted: BalanceFilters) -> cursors.Shape:

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db.models import Q
 
-from balances.indexed_height import Progress
+from balances.indexed_height import IndexedHeight
 from balances.reconciliation.audit import SHOWN, Audit, Break, audit
 from blocks.models import Chain
 from indexer_project.commands import IndexerCommand
@@ -36,12 +36,12 @@ class Command(IndexerCommand):
                 self.stdout.write(_told(one))
             self.stdout.write(
                 f"{found.tokens} tokens, {found.balances} balances, {found.transfers} transfers, indexed height "
-                f"{found.progress.indexed}{', every balance added up' if deep else ''}."
+                f"{found.indexed_height.height}{', every balance added up' if deep else ''}."
             )
         failures = [one for one in found.breaks if one.is_failure(realms_may_lie=allow_negative)]
         negative = [one for one in failures if one.kind == "negative"]
         if failures:
-            why = _incomplete(found.progress, negative) if negative else ""
+            why = _incomplete(found.indexed_height, negative) if negative else ""
             raise CommandError(
                 f"The ledger does not add up: {len(failures)} breaks, {len(negative)} negative balances.{why}"
             )
@@ -57,14 +57,14 @@ def _told(one: Break) -> str:
 
 def _dump(found: Audit) -> str:
     shown = asdict(found)
-    progress = shown.pop("progress")
-    return json.dumps(shown | {"indexed_height": progress["indexed"], "shown_of_a_kind": SHOWN}, indent=1)
+    indexed_height = shown.pop("indexed_height")
+    return json.dumps(shown | {"indexed_height": indexed_height["height"], "shown_of_a_kind": SHOWN}, indent=1)
 
 
-def _incomplete(progress: Progress, negative: list[Break]) -> str:
+def _incomplete(indexed_height: IndexedHeight, negative: list[Break]) -> str:
     """What may explain negative balances: a history that begins late or has holes, or a realm that lies."""
     left_out = Q(start_height__gt=0) | Q(first_height__gt=1, first_height_proven=False)
-    if progress.accepted or Chain.objects.filter(left_out).exists():
+    if indexed_height.accepted or Chain.objects.filter(left_out).exists():
         return (
             " Balances may be negative because heights are left out (START_HEIGHT, accepted gaps, or a history of "
             "which no endpoint has the beginning)."

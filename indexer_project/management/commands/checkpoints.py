@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from balances.history import checkpoints
-from balances.indexed_height import read_progress
+from balances.indexed_height import read_indexed_height
 from balances.models import CheckpointWalk
 from indexer_project.commands import IndexerCommand
 
@@ -28,6 +28,6 @@ class Command(IndexerCommand):
             checkpoints.forget(forget_from)
         walk = CheckpointWalk.objects.first()
         self.stdout.write(
-            f"Checkpoints are made up to height {-1 if walk is None else walk.height} of {read_progress().indexed}"
+            f"Checkpoints are made up to height {-1 if walk is None else walk.height} of {read_indexed_height().height}"
             f"{', and some are being made anew' if walk is not None and walk.stale else ''}."
         )

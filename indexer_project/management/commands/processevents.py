@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from balances.checkpoint_worker import Walker
-from balances.indexed_height import read_progress
+from balances.indexed_height import read_indexed_height
 from balances.processor import Processor
 from events.outbox import store
 from events.queues.base import Queue
@@ -48,7 +48,7 @@ class Command(IndexerCommand):
     def _process(self, queue: Queue, stop: threading.Event, ended: threading.Event, *, until_applied: bool) -> None:
         processor = Processor(
             queue,
-            lambda: read_progress().chain_id,
+            lambda: read_indexed_height().chain_id,
             stop,
             wait_seconds=settings.QUEUE_WAIT_SECONDS,
             keep_hours=settings.OUTBOX_KEEP_HOURS,

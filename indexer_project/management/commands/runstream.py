@@ -38,11 +38,11 @@ class Command(IndexerCommand):
         except MetricsPortTaken as error:
             raise CommandError(str(error)) from None
         with stop_on_signals() as stop:
-            progress = first_look(stop)
-        if progress is None:
+            indexed_height = first_look(stop)
+        if indexed_height is None:
             return
         self._stream = Stream(
-            Hub(progress), most=settings.STREAM_MAX_LISTENERS, origins=frozenset(settings.CORS_ORIGINS)
+            Hub(indexed_height), most=settings.STREAM_MAX_LISTENERS, origins=frozenset(settings.CORS_ORIGINS)
         )
         try:
             opened = open_socket(settings.STREAM_HOST, settings.STREAM_PORT)

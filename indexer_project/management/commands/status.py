@@ -65,18 +65,18 @@ def _part(name: str, value: Any) -> str:
 
 def _shown() -> dict[str, Any]:
     with snapshot() as seen:
-        status = read_status(seen.progress)
+        status = read_status(seen.indexed_height)
     newest = status.newest
     return {
-        "chain_id": seen.progress.chain_id,
-        "conflict": with_way_out(seen.progress.conflict) if seen.progress.conflict else None,
-        "first_height": seen.progress.first_height,
+        "chain_id": seen.indexed_height.chain_id,
+        "conflict": with_way_out(seen.indexed_height.conflict) if seen.indexed_height.conflict else None,
+        "first_height": seen.indexed_height.first_height,
         "first_height_proven": status.first_height_proven,
         "first_height_note": status.first_height_note,
         "tip": status.tip,
         "stored_blocks": status.stored_blocks,
-        "contiguous": seen.progress.contiguous,
-        "indexed": seen.progress.indexed,
+        "contiguous": seen.indexed_height.contiguous,
+        "indexed": seen.indexed_height.height,
         "lag": status.lag,
         "lag_seconds": status.lag_seconds,
         "newest_block": newest

@@ -1,4 +1,4 @@
-"""The API with and without the fast lane, asked the same."""
+"""The API with and without the fast path, asked the same."""
 
 import json
 from collections import Counter
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balances.api import fast_path
-from balances.api.fast_path import Environ, Express
+from balances.api.fast_path import Environ, FastPath
 from balances.models import Account, Token
 
 HISTORY = "/tokens/transfer-history"
@@ -57,11 +57,11 @@ def ask(application: fast_path.Application, url: str, headers: dict[str, str], m
 
 
 class Both:
-    """The API with and without the fast lane."""
+    """The API with and without the fast path."""
 
     def __init__(self) -> None:
         self.django = WSGIHandler()
-        self.express = Express(self._counted)
+        self.express = FastPath(self._counted)
         self.passed_on = 0
 
     def _counted(self, environ: Environ, start_response: fast_path.StartResponse) -> Iterable[bytes]:
@@ -69,7 +69,7 @@ class Both:
         return self.django(environ, start_response)
 
     def same(self, url: str, method: str = "GET", **headers: str) -> tuple[Answer, bool]:
-        """What both answer, and whether the fast lane did so by itself, after it had learnt what Django says."""
+        """What both answer, and whether the fast path did so by itself, after it had learnt what Django says."""
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         ask(self.express, url, headers, method)
         self.passed_on = 0
@@ -84,7 +84,7 @@ class Both:
 
 
 def check_pages(both: Both, url: str | None) -> None:
-    """The first pages of a list, all by the fast lane."""
+    """The first pages of a list, all by the fast path."""
     pages = 0
     while url is not None and pages < 4:
         answer, alone = both.same(url)

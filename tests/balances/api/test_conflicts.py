@@ -7,7 +7,7 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from balances.indexed_height import read_progress
+from balances.indexed_height import read_indexed_height
 from balances.stream import pages
 from balances.stream.event_ids import end_of
 from blocks.models import Chain
@@ -99,7 +99,7 @@ def test_what_a_source_shows_and_is_not_stored_takes_nothing_back(gnotest: Recor
     body: dict[str, Any] = api.get(HISTORY, limit=1)
     assert (body["indexedHeight"], body["firstHeight"]) == (gnotest.heights[-1], 1)
     assert api.problem("/ready", 503)["detail"] == SAID
-    assert read_progress().conflict == TEXT
+    assert read_indexed_height().conflict == TEXT
 
 
 def test_the_stream_sends_nothing_from_the_upper_block_on(gnotest: Recording) -> None:

@@ -1,4 +1,4 @@
-"""The fast lane answers as Django does, to the byte, or leaves it to Django."""
+"""The fast path answers as Django does, to the byte, or leaves it to Django."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from django.test import override_settings
 
 from balances.api import fast_path, throttling
-from balances.api.fast_path import Environ, Express
+from balances.api.fast_path import Environ, FastPath
 from replay.recording import Recording
 from tests.balances.api.fast_path_parity import HISTORY, Both, ask, check_pages, check_whatever
 
@@ -138,7 +138,7 @@ def test_a_header_that_nobody_knows_is_not_said_again(both: Both, gnotest: Recor
 
         return both.django(environ, odd_start)
 
-    lane = Express(odd)
+    lane = FastPath(odd)
     assert [ask(lane, HISTORY, {})["X-Request-Number"] for _ in range(3)] == ["1", "2", "3"]
 
 

@@ -1,4 +1,4 @@
-"""The fast lane while blocks arrive, and while the database goes away."""
+"""The fast path while blocks arrive, and while the database goes away."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""The fast lane over a chain of the older format, whose tokens are their realms."""
+"""The fast path over a chain of the older format, whose tokens are their realms."""
 
 import pytest
 

@@ -7,7 +7,7 @@ import pytest
 
 from balances.api import long_request_slots
 from balances.api.responses import min_height
-from balances.indexed_height import read_progress
+from balances.indexed_height import read_indexed_height
 from replay.recording import Recording
 from tests.balances.api.client import LISTS, Api
 
@@ -65,9 +65,9 @@ def test_a_height_that_does_not_come_is_409_in_time(
 def test_an_answer_comes_as_soon_as_its_height_does(
     gnotest: Recording, api: Api, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = read_progress()
-    before = replace(there, indexed=TIP - 1)
-    monkeypatch.setattr(min_height, "read_progress", lambda: there if clock.now > 1 else before)
+    there = read_indexed_height()
+    before = replace(there, height=TIP - 1)
+    monkeypatch.setattr(min_height, "read_indexed_height", lambda: there if clock.now > 1 else before)
     assert api.get("/tokens/transfer-history", minHeight=TIP)["indexedHeight"] == TIP
     assert 1 < clock.now < 1.5
 
@@ -86,8 +86,8 @@ def test_only_so_many_wait_at_a_time(
 
 
 def test_a_replica_that_is_behind_is_409_too(gnotest: Recording, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    ahead = replace(read_progress(), indexed=TIP + 1)
-    monkeypatch.setattr(min_height, "read_progress", lambda: ahead)
+    ahead = replace(read_indexed_height(), height=TIP + 1)
+    monkeypatch.setattr(min_height, "read_indexed_height", lambda: ahead)
     for path, query in (("/tokens", {}), ("/tokens", {"format": "csv"}), (ACCOUNT, {})):
         assert api.problem(path, 409, minHeight=TIP + 1, **query)["indexedHeight"] == TIP
     response = api.client.get("/tokens", {"minHeight": TIP + 1}, headers={"If-None-Match": "*"})

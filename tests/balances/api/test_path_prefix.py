@@ -112,7 +112,7 @@ def test_the_fast_lane_keeps_prefixes_apart(gnotest: Recording, both: Both, sett
 
 
 def test_a_server_that_was_told_the_prefix_itself(gnotest: Recording, both: Both, settings: Settings) -> None:
-    """As granian's --url-path-prefix does: the fast lane answers then too."""
+    """As granian's --url-path-prefix does: the fast path answers then too."""
     for _ in range(2):
         answer, alone = both.same(f"{HISTORY}?limit=3", SCRIPT_NAME="/indexer")
     assert alone

@@ -99,7 +99,7 @@ def test_a_connection_that_broke_is_replaced(api: Api) -> None:
 def test_a_fault_is_500_and_says_nothing_of_the_inside(
     quiet: Client, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    monkeypatch.setattr("balances.api.views.tokens.read_list", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("balances.api.views.tokens.parse_list_request", lambda *_, **__: 1 / 0)
     monkeypatch.setattr("django.contrib.auth.views.LoginView.as_view", lambda *_, **__: 1 / 0)
     response = quiet.get(path)
     assert (response.status_code, response["Content-Type"]) == (500, "application/problem+json")
@@ -115,7 +115,7 @@ def test_the_admin_says_503_too(quiet: Client, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_too_many_requests_say_when_to_come_back(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("balances.api.views.tokens.read_list", lambda *_, **__: fail_with(Throttled(wait=7))())
+    monkeypatch.setattr("balances.api.views.tokens.parse_list_request", lambda *_, **__: fail_with(Throttled(wait=7))())
     assert "7 seconds" in api.problem(LISTS[0], 429)["detail"]
     assert api.client.get(LISTS[0])["Retry-After"] == "7"
 

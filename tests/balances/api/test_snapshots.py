@@ -66,7 +66,7 @@ def test_an_answer_cannot_write(client: Client, monkeypatch: pytest.MonkeyPatch)
 
 def test_an_open_transaction_is_read_as_it_is() -> None:
     with transaction.atomic(), open_snapshot() as seen:
-        assert seen.progress.indexed == -1
+        assert seen.indexed_height.height == -1
 
 
 def test_nothing_is_held_while_an_answer_waits_for_its_height(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

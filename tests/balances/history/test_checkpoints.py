@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.db import connection, transaction
 
 from balances.history import checkpoints, point_in_time
-from balances.indexed_height import read_progress
+from balances.indexed_height import read_indexed_height
 from balances.models import BalanceCheckpoint, CheckpointMark, CheckpointWalk, Transfer
 from balances.reconciliation.audit import audit
 from blocks import gaps
@@ -308,13 +308,13 @@ def test_who_applies_while_a_walker_says_how_far_it_goes(
     applying = threading.Thread(target=lambda: closing_connection(fill_the_gap))
 
     def read_and_let_him_begin() -> Any:
-        progress = read_progress()
+        indexed_height = read_indexed_height()
         if not looked.is_set():
             applying.start()
             assert looked.wait(20)
-        return progress
+        return indexed_height
 
-    monkeypatch.setattr(checkpoints, "read_progress", read_and_let_him_begin)
+    monkeypatch.setattr(checkpoints, "read_indexed_height", read_and_let_him_begin)
     try:
         assert checkpoints.step()
         assert CheckpointWalk.objects.get().claimed == 60

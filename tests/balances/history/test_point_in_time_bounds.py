@@ -13,7 +13,7 @@ from balances.history.statement_sql import PAGE, Part, balances_of
 from balances.ledger import segments
 from balances.queries.filters import BalanceFilters, When
 from balances.queries.historical import holders
-from balances.queries.page import Slice
+from balances.queries.page import PageRequest
 from tests.balances.history_factories import walk
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db]
@@ -104,6 +104,6 @@ def test_a_statement_reads_the_stretches_that_it_tells_of() -> None:
 
 def test_holders_of_then_cost_less_than_a_stretch_each() -> None:
     wanted = BalanceFilters(tokens=("gno.land/r/t03",), when=When(height=2500), include_zero=True)
-    assert holders(wanted, Slice(10)).rows
-    assert looked_at(lambda: holders(wanted, Slice(10))) < STRETCH * 11
-    assert looked_at(lambda: holders(wanted, Slice(10, ("gno.land/r/t03", 250)))) < STRETCH * 11
+    assert holders(wanted, PageRequest(10)).rows
+    assert looked_at(lambda: holders(wanted, PageRequest(10))) < STRETCH * 11
+    assert looked_at(lambda: holders(wanted, PageRequest(10, ("gno.land/r/t03", 250)))) < STRETCH * 11

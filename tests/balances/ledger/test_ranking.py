@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, closing
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from balances.indexed_height import read_progress
+from balances.indexed_height import read_indexed_height
 from balances.ledger import ranking
 from balances.ledger.apply import apply
 from balances.ledger.token_metadata import Announced, announce
@@ -76,10 +76,10 @@ def test_many_transfers_leave_the_list_behind_and_say_how_far_it_is_true() -> No
         one = processor(queue)
         drain(lambda: one.process_batch(0))
         put(movements(9, 5))
-        assert read_progress().indexed == 8
+        assert read_indexed_height().height == 8
         drain(lambda: one.process_batch(0))
-    seen = read_progress()
-    assert (state(), seen.indexed, seen.ranked) == ("behind", 100, 8)
+    seen = read_indexed_height()
+    assert (state(), seen.height, seen.ranked) == ("behind", 100, 8)
     assert ranked() == [("g10", 50), ("g11", 51), (None, None), (None, None), (None, None)]
 
 
@@ -87,7 +87,7 @@ def test_a_pass_makes_the_list_level_and_a_second_one_is_not_needed() -> None:
     moved(movements(9, 5))
     assert ranking.catch_up(never(), ranking.NOW)
     assert (state(), ranked()) == ("level", [(f"g1{n}", 90 + n) for n in range(5)])
-    assert read_progress().ranked == read_progress().indexed == 100
+    assert read_indexed_height().ranked == read_indexed_height().height == 100
     assert not ranking.catch_up(never(), ranking.NOW)
     expect_conserved()
 
@@ -115,7 +115,7 @@ def test_a_batch_that_begins_during_a_pass_keeps_the_list_behind() -> None:
 
     assert ranking.catch_up(Once(), ranking.NOW)  # type: ignore[arg-type]  # all that a pass asks of an event
     assert state() == "behind", "what was moved in between may have been passed already"
-    assert read_progress().ranked == 1, "and it was below what the pass was to reach"
+    assert read_indexed_height().ranked == 1, "and it was below what the pass was to reach"
     assert ranking.catch_up(never(), ranking.NOW)
     assert state() == "level"
     expect_conserved()

@@ -14,7 +14,7 @@ from balances.ledger import segments
 from balances.models import Token, Transfer, TransferSegment
 from balances.queries.account_summary import summary
 from balances.queries.filters import TransferFilters
-from balances.queries.page import Slice
+from balances.queries.page import PageRequest
 from balances.queries.transfers import transfers
 from blocks.models import AcceptedGap, Chain
 from events import ledger_lock
@@ -307,7 +307,7 @@ def test_every_answer_about_an_account_is_the_same_however_many_there_are(
 def pages(wanted: TransferFilters) -> Iterable[tuple[int, int, int]]:
     after = None
     while True:
-        page = transfers(wanted, Slice(7, after))
+        page = transfers(wanted, PageRequest(7, after))
         yield from ((row["blockHeight"], row["txIndex"], row["eventIndex"]) for row in page.rows)
         if page.last is None:
             return

@@ -1,4 +1,4 @@
-"""What the fast lane reads with a plan that was made once, for all values."""
+"""What the fast path reads with a plan that was made once, for all values."""
 
 import json
 from collections import Counter

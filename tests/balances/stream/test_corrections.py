@@ -80,7 +80,7 @@ def test_heights_that_are_read_again_are_told_of_when_they_are_in(server: Server
     gaps.uncover([20])
     Transfer.objects.filter(block_height=20).delete()
     server.look()
-    assert server.do(lambda: server.stream.hub.progress.indexed) == 19
+    assert server.do(lambda: server.stream.hub.indexed_height.height) == 19
     begun_before = server.listen(f"{START}@0")
     begun_now = server.listen()
     assert begun_now.take("progress").id == "19@1"

@@ -4,20 +4,20 @@ from typing import Any
 
 import pytest
 
-from balances.indexed_height import Progress
+from balances.indexed_height import IndexedHeight
 from balances.stream import subscriber as listeners
 from balances.stream.event_ids import Position, end_of
 from balances.stream.hub import Hub
 from balances.stream.pages import Page, Transfer
 from balances.stream.subscriber import Listener
-from balances.stream.subscription import Wanted
+from balances.stream.subscription import Filters
 
 A, B, C = "g1a", "g1b", "g1c"
 T, U = "gno.land/r/t", "gno.land/r/u"
 
 
-def progress(height: int, generation: int = 0) -> Progress:
-    return Progress("c-1", height, height, height, height, generation=generation)
+def indexed_height(height: int, generation: int = 0) -> IndexedHeight:
+    return IndexedHeight("c-1", height, height, height, height, generation=generation)
 
 
 def moved(height: int, sender: str, recipient: str, token: str, event: int = 0) -> Transfer:
@@ -26,11 +26,11 @@ def moved(height: int, sender: str, recipient: str, token: str, event: int = 0) 
 
 
 def page(*transfers: Transfer, height: int) -> Page:
-    return Page(list(transfers), end_of(height), False, progress(height))
+    return Page(list(transfers), end_of(height), False, indexed_height(height))
 
 
 def joined(hub: Hub, addresses: str = "", tokens: str = "", *, at: int = 10) -> Listener:
-    wanted = Wanted(frozenset(addresses.split()), frozenset(tokens.split()))
+    wanted = Filters(frozenset(addresses.split()), frozenset(tokens.split()))
     listener = Listener(wanted, end_of(at), 0)
     assert hub.joins(listener)
     return listener
@@ -42,7 +42,7 @@ def places(listener: Listener) -> list[str]:
 
 @pytest.fixture
 def hub() -> Hub:
-    return Hub(progress(10))
+    return Hub(indexed_height(10))
 
 
 PAGE = page(
@@ -82,8 +82,8 @@ class Asleep(Listener):
 
 def test_who_wants_nothing_of_it_is_not_touched(hub: Hub) -> None:
     """So a batch costs what is in it and who wants it, not how many listen."""
-    others = [Asleep(Wanted(frozenset([f"g1other{number}"])), end_of(10), 0) for number in range(50)]
-    others += [Asleep(Wanted(tokens=frozenset([f"gno.land/r/other{number}"])), end_of(10), 0) for number in range(50)]
+    others = [Asleep(Filters(frozenset([f"g1other{number}"])), end_of(10), 0) for number in range(50)]
+    others += [Asleep(Filters(tokens=frozenset([f"gno.land/r/other{number}"])), end_of(10), 0) for number in range(50)]
     assert all(map(hub.joins, others))
     listener, spellings = joined(hub, A), hub.spellings
     for other in others:
@@ -94,15 +94,15 @@ def test_who_wants_nothing_of_it_is_not_touched(hub: Hub) -> None:
 
 def test_who_is_ahead_of_the_head_gets_what_follows_itself(hub: Hub) -> None:
     for wanted in ("", f"{A} {B} {C}"):
-        assert hub.joins(ahead := Listener(Wanted(frozenset(wanted.split())), Position(12, 0, 0), 0))
+        assert hub.joins(ahead := Listener(Filters(frozenset(wanted.split())), Position(12, 0, 0), 0))
         hub.bring(PAGE, frozenset())
         assert places(ahead) == ["12-0-1", "13-0-0", "14-0-0"]
-        hub = Hub(progress(10))
+        hub = Hub(indexed_height(10))
 
 
 def test_who_lacks_something_does_not_join(hub: Hub) -> None:
-    assert not hub.joins(Listener(Wanted(), Position(10, 7, 7), 0))
-    assert not hub.joins(Listener(Wanted(), end_of(10), 1))
+    assert not hub.joins(Listener(Filters(), Position(10, 7, 7), 0))
+    assert not hub.joins(Listener(Filters(), end_of(10), 1))
     assert len(hub) == 0
 
 
@@ -133,7 +133,7 @@ def test_a_correction_that_was_not_taken_was_not_told(monkeypatch: pytest.Monkey
     monkeypatch.setattr(listeners, "BUFFER_BYTES", 250)
     hub.bring(page(moved(11, "", A, T), moved(11, "", A, T, 1), height=11), frozenset())
     told.take()
-    hub.bring(Page([], hub.head, False, progress(11, generation=1)), frozenset())
+    hub.bring(Page([], hub.head, False, indexed_height(11, generation=1)), frozenset())
     assert b"event: corrected" in told.take()
     assert (told.generation, full.generation, dropped.generation) == (1, 0, 0)
     assert (full.live, dropped.live) == (False, True)
@@ -154,7 +154,7 @@ def test_who_leaves_leaves_nothing_behind(hub: Hub) -> None:
 
 def test_a_fall_of_the_index_takes_nothing_back(hub: Hub) -> None:
     listener = joined(hub)
-    hub.bring(Page([], hub.head, False, progress(7, generation=1)), frozenset())
-    assert (hub.head, hub.progress.indexed, listener.take()) == (end_of(10), 7, b"")
-    hub.bring(Page([], hub.head, False, progress(10, generation=1)), frozenset())
+    hub.bring(Page([], hub.head, False, indexed_height(7, generation=1)), frozenset())
+    assert (hub.head, hub.indexed_height.height, listener.take()) == (end_of(10), 7, b"")
+    hub.bring(Page([], hub.head, False, indexed_height(10, generation=1)), frozenset())
     assert b"event: corrected" in listener.take()

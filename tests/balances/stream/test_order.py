@@ -7,7 +7,7 @@ import pytest
 from django.db import transaction
 from django.test import Client as ApiClient
 
-from balances.indexed_height import Progress, ring
+from balances.indexed_height import IndexedHeight, ring
 from balances.ledger.apply import apply
 from balances.snapshot import snapshot
 from balances.stream import follower, pages
@@ -141,11 +141,11 @@ def test_who_comes_while_the_stream_looks_for_nobody_misses_nothing(
     """Nobody was there when it began to look, and so it reads no transfers; who comes before it is done needs them."""
     looks, come = threading.Event(), threading.Event()
 
-    def look() -> Progress:
+    def look() -> IndexedHeight:
         looks.set()
         assert come.wait(PATIENCE)
         with snapshot() as seen:
-            return seen.progress
+            return seen.indexed_height
 
     monkeypatch.setattr(pages, "look", look)
     assert looks.wait(PATIENCE)

@@ -7,7 +7,7 @@ from balances.models import Token
 from balances.queries.token_lookup import resolve
 from balances.stream import pages
 from balances.stream.event_ids import Position, end_of
-from balances.stream.subscription import Wanted
+from balances.stream.subscription import Filters
 from tests.balances.ledger_factories import apply_all, put, start_chain
 from tests.balances.stream.expected_events import known, wanted
 from tests.events.factories import Row
@@ -48,20 +48,20 @@ def test_a_spelling_means_what_it_means_to_the_lists(rows: list[Row]) -> None:
 def test_a_page_ends_where_it_is_complete(monkeypatch: pytest.MonkeyPatch, rows: list[Row]) -> None:
     monkeypatch.setattr(pages, "PAGE_ROWS", 4)
     after, ends = end_of(-1), []
-    while (page := pages.read_wanted(after, Wanted())).more:
+    while (page := pages.read_wanted(after, Filters())).more:
         assert [moved.position.height for moved in page.transfers] == list(range(after.height + 1, after.height + 5))
         after = page.end
         ends.append(after)
     assert ends == [Position(3, 0, 0), Position(7, 0, 0)]
     assert (len(page.transfers), page.end) == (1, end_of(40))
-    assert pages.read_wanted(page.end, Wanted()).end == end_of(40)
-    assert pages.read_wanted(end_of(99), Wanted()).end == end_of(99), "a page never takes a listener back"
+    assert pages.read_wanted(page.end, Filters()).end == end_of(40)
+    assert pages.read_wanted(end_of(99), Filters()).end == end_of(99), "a page never takes a listener back"
 
 
 def test_what_is_wanted_is_of_an_account_and_of_a_token(rows: list[Row]) -> None:
     for addresses in ((), ("g10",), ("g11", "g12")):
         for tokens in ((), ("gno.land/r/c",), ("gno.land/r/a.C.0000001", "gno.land/r/c.D")):
-            page = pages.read_wanted(end_of(-1), Wanted(frozenset(addresses), frozenset(tokens)))
+            page = pages.read_wanted(end_of(-1), Filters(frozenset(addresses), frozenset(tokens)))
             places = ["-".join(map(str, moved.position)) for moved in page.transfers]
             assert places == wanted(known(), addresses, tokens)
 
@@ -70,7 +70,7 @@ def test_a_page_is_a_fixed_number_of_queries(
     rows: list[Row], django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     with django_assert_num_queries(1):
-        pages.read_wanted(end_of(40), Wanted())
+        pages.read_wanted(end_of(40), Filters())
     with django_assert_num_queries(2):
         pages.read_all(end_of(-1), ())
     with django_assert_num_queries(3):
