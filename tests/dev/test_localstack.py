@@ -15,7 +15,7 @@ from tests.polling import until
 
 KILLED = """
 import os, pathlib, signal, sys
-from indexer_project import localstack
+from dev import localstack
 with localstack.start(localstack.VENV, localstack.free_port(), pathlib.Path(sys.argv[1])) as process:
     print(process.pid, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)

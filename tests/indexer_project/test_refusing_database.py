@@ -71,7 +71,7 @@ def being_restored() -> Iterator[None]:
 
 
 def test_all_processes_wait_once_and_go_on(tmp_path: Path, gnotest: Recording) -> None:
-    hurried = "from balances import walker; walker.PAUSE_SECONDS = 0.5"
+    hurried = "from balances import checkpoint_worker; checkpoint_worker.PAUSE_SECONDS = 0.5"
     with (
         ReplaySource(gnotest, start=30) as source,
         daemons(tmp_path, *ALL, sabotage=hurried, TX_INDEXER_URLS=source.url) as (sync, processor, stream),

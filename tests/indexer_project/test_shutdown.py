@@ -19,7 +19,7 @@ from tests.daemons import daemons
 from tests.polling import until
 
 FORCED = "Ended by force"
-SOON = "from indexer_project import stopping; stopping._FORCE_AFTER_SECONDS = 1.0;"
+SOON = "from indexer_project import shutdown; shutdown._FORCE_AFTER_SECONDS = 1.0;"
 
 
 def run(program: str) -> subprocess.CompletedProcess[str]:
@@ -39,7 +39,7 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
 def test_a_signal_that_comes_while_the_event_is_locked_is_not_lost_and_blocks_nothing() -> None:
     result = run(
         "import os, signal, time\n"
-        "from indexer_project.stopping import stop_on_signals\n"
+        "from indexer_project.shutdown import stop_on_signals\n"
         "with stop_on_signals() as stop:\n"
         "    with stop._cond:\n"  # as the main thread holds it within `wait` and `clear`
         "        os.kill(os.getpid(), signal.SIGTERM)\n"
@@ -54,7 +54,7 @@ def test_a_signal_is_seen_though_the_main_thread_runs_no_instruction() -> None:
     """It is in the middle of something written in C that waits and never looks for signals."""
     result = run(
         "import ctypes, os, signal, threading\n"
-        "from indexer_project.stopping import stop_on_signals\n"
+        "from indexer_project.shutdown import stop_on_signals\n"
         "with stop_on_signals() as stop:\n"
         "    threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGTERM]).start()\n"
         "    ended = threading.Event()\n"
@@ -73,7 +73,7 @@ def test_what_hangs_is_named_and_ended(hangs: str) -> None:
         "import os, signal, threading, time, logging\n"
         f"{SOON}\n"
         "logging.basicConfig(format='%(message)s')\n"
-        "with stopping.stop_on_signals() as stop:\n"
+        "with shutdown.stop_on_signals() as stop:\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    assert stop.wait(10)\n"
         f"    {hangs}\n"
@@ -86,7 +86,7 @@ def test_what_hangs_is_named_and_ended(hangs: str) -> None:
 def test_a_second_signal_ends_it_at_once() -> None:
     result = run(
         "import os, signal, time\n"
-        "from indexer_project.stopping import stop_on_signals\n"
+        "from indexer_project.shutdown import stop_on_signals\n"
         "with stop_on_signals() as stop:\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    assert stop.wait(10)\n"
@@ -99,7 +99,7 @@ def test_a_second_signal_ends_it_at_once() -> None:
 def test_after_an_ordinary_end_signals_are_as_before() -> None:
     result = run(
         "import os, signal, time\n"
-        "from indexer_project.stopping import stop_on_signals\n"
+        "from indexer_project.shutdown import stop_on_signals\n"
         "with stop_on_signals():\n"
         "    pass\n"
         "assert signal.set_wakeup_fd(-1) == -1\n"
@@ -187,12 +187,12 @@ def freeze_others() -> list[int]:
 
 
 DYING = {
-    "processevents": "from balances import checkpoints; checkpoints.step = lambda most=None: 1 / 0",
-    "runsync": "from blocks import leadership; leadership._show_life = lambda pid, ended: 1 / 0",
+    "processevents": "from balances.history import checkpoints; checkpoints.step = lambda most=None: 1 / 0",
+    "runsync": "from blocks.sync import leadership; leadership._show_life = lambda pid, ended: 1 / 0",
     "runstream": "from balances.stream import server\nasync def die(*given): 1 / 0\nserver.follow = die",
 }
 RETURNING = {
-    "processevents": "from balances.walker import Walker; Walker.run = lambda self: None",
+    "processevents": "from balances.checkpoint_worker import Walker; Walker.run = lambda self: None",
     "runstream": "import uvicorn; uvicorn.Server.main_loop = lambda self: self.shutdown()",
 }
 

@@ -9,10 +9,10 @@ import pytest
 from django.db import connection
 
 from balances.api import fast_path
+from tests.balances.api import test_plans
 from tests.balances.api.explain import reading
 from tests.balances.api.fast_path_parity import Both
-from tests.balances.queries import test_plans
-from tests.balances.queries.test_plans import ASKED, LARGEST, LIMIT, SCAN
+from tests.balances.api.test_plans import ASKED, LARGEST, LIMIT, SCAN
 
 pytestmark = [pytest.mark.django_db, pytest.mark.db, pytest.mark.api]
 
