@@ -24,9 +24,9 @@ pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]
 LEADER = """
 import threading, time, django
 django.setup()
-from blocks.leadership import Leadership
+from blocks.sync.leadership import Leadership
 from blocks.models import SynchronizerState
-from blocks.reports import Reports
+from blocks.sync.state_reports import Reports
 Leadership().wait(threading.Event())
 print("leads", flush=True)
 time.sleep(600)
