@@ -73,9 +73,13 @@ def parse_list_request(
     return ListRequest(filters, PageRequest(limit or DEFAULT_LIMIT, after), scope, limit is not None, options)
 
 
-def scope_of(route: str, wanted: object) -> str:
-    """What a cursor of the list of `wanted` at `route` belongs to."""
-    return f"{route} {wanted!r}"
+def scope_of(route: str, filters: object) -> str:
+    """Return the cursor scope of a list: the route, and the filters by their `repr`.
+
+    A filter class that was renamed keeps the name that older cursors have for it as `SCOPE_NAME`.
+    """
+    name = type(filters).__qualname__
+    return f"{route} {getattr(filters, 'SCOPE_NAME', name)}{repr(filters).removeprefix(name)}"
 
 
 def parse_response_options(query: QueryDict, *, allowed: Collection[str]) -> ResponseOptions:
