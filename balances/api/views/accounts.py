@@ -76,7 +76,7 @@ def parse_account_balances(query: QueryDict, address: str) -> ListQuery[BalanceF
         query,
         route="account balances",
         allowed=parameter_names(_BALANCES),
-        wanted=partial(balance_filters, address=address),
+        parse_filters=partial(balance_filters, address=address),
         shape=cursors.PATH_ADDRESS,
     )
     return ListQuery(
@@ -105,7 +105,7 @@ def parse_account_transfers(query: QueryDict, address: str) -> ListQuery[Transfe
         query,
         route="account transfers",
         allowed=parameter_names(_TRANSFERS),
-        wanted=partial(transfer_filters, address=address),
+        parse_filters=partial(transfer_filters, address=address),
         shape=cursors.EVENT,
     )
     return ListQuery(list_request, "transfers", transfers.transfers, balances.TransferEntry)

@@ -143,7 +143,7 @@ class TransactionViewSet(ViewSet):
             request.query_params,
             route="transactions",
             allowed=parameter_names(_TRANSACTION),
-            wanted=lambda _: read_hash(hash),
+            parse_filters=lambda _: read_hash(hash),
             shape=cursors.TRANSACTION,
         )
 
@@ -213,7 +213,7 @@ class RefusedEventsViewSet(ListViewSet):
             request.query_params,
             route="refused",
             allowed=parameter_names(_REFUSED),
-            wanted=refused_filters,
+            parse_filters=refused_filters,
             shape=cursors.EVENT,
         )
         return answer(

@@ -91,7 +91,7 @@ class TokensViewSet(ListViewSet):
             request.query_params,
             route="tokens",
             allowed=parameter_names(_TOKENS),
-            wanted=token_filters,
+            parse_filters=token_filters,
             shape=cursors.PATH,
         )
         return answer(request, list_request, "tokens", token_list.tokens, balances.TokenEntry)
@@ -111,7 +111,7 @@ class TokenViewSet(ListViewSet):
             request.query_params,
             route="token",
             allowed=parameter_names(_TOKEN),
-            wanted=lambda query: TokenFilters(tokens=(token(tokenPath, "tokenPath"),), when=read_when(query)),
+            parse_filters=lambda query: TokenFilters(tokens=(token(tokenPath, "tokenPath"),), when=read_when(query)),
             shape=cursors.PATH,
         )
         read = token_list.tokens if list_request.filters.when is None else historical.tokens
@@ -136,8 +136,8 @@ def parse_token_balances(query: QueryDict) -> ListQuery[BalanceFilters]:
         query,
         route="balances",
         allowed=parameter_names(_BALANCES),
-        wanted=balance_filters,
-        shape=lambda wanted: cursors.PATH_ADDRESS if wanted.addresses else cursors.PATH,
+        parse_filters=balance_filters,
+        shape=lambda filters: cursors.PATH_ADDRESS if filters.addresses else cursors.PATH,
     )
     read = account_balances.held if list_request.filters.addresses else token_list.sums
     return ListQuery(list_request, "balances", historical.then(read, list_request.filters), balances.TokenBalance)
@@ -163,9 +163,9 @@ def parse_holder_balances(query: QueryDict, tokenPath: str) -> ListQuery[Balance
         query,
         route="holders",
         allowed=parameter_names(_TOKEN_BALANCES),
-        wanted=partial(balance_filters, token=tokenPath),
-        shape=lambda wanted: cursors.PATH_ADDRESS if wanted.addresses else _holder(wanted),
-        ranked=lambda wanted: not wanted.addresses,
+        parse_filters=partial(balance_filters, token=tokenPath),
+        shape=lambda filters: cursors.PATH_ADDRESS if filters.addresses else _holder_shape(filters),
+        ranked=lambda filters: not filters.addresses,
     )
     read = account_balances.held_of_tokens if list_request.filters.addresses else holders.holders
     return ListQuery(
@@ -193,8 +193,8 @@ def parse_holders(query: QueryDict, tokenPath: str) -> ListQuery[BalanceFilters]
         query,
         route="shares",
         allowed=parameter_names(_HOLDERS),
-        wanted=partial(balance_filters, token=tokenPath),
-        shape=_holder,
+        parse_filters=partial(balance_filters, token=tokenPath),
+        shape=_holder_shape,
         ranked=lambda _: True,
     )
     return ListQuery(
@@ -220,7 +220,7 @@ def parse_token_transfers(query: QueryDict, tokenPath: str) -> ListQuery[Transfe
         query,
         route="token transfers",
         allowed=parameter_names(_TRANSFERS),
-        wanted=partial(transfer_filters, token=tokenPath),
+        parse_filters=partial(transfer_filters, token=tokenPath),
         shape=cursors.EVENT,
     )
     return ListQuery(list_request, "transfers", transfers.transfers, balances.TransferEntry)
@@ -244,11 +244,11 @@ def parse_transfer_history(query: QueryDict) -> ListQuery[TransferFilters]:
         query,
         route="transfers",
         allowed=parameter_names(_HISTORY),
-        wanted=transfer_filters,
+        parse_filters=transfer_filters,
         shape=cursors.EVENT,
     )
     return ListQuery(list_request, "transfers", transfers.transfers, balances.TransferEntry)
 
 
-def _holder(wanted: BalanceFilters) -> cursors.Shape:
-    return cursors.HOLDER if wanted.when is None else cursors.PATH_ACCOUNT
+def _holder_shape(filters: BalanceFilters) -> cursors.Shape:
+    return cursors.HOLDER if filters.when is None else cursors.PATH_ACCOUNT
