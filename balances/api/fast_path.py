@@ -28,10 +28,11 @@ from balances.api.middleware.compression import accepts, packed
 from balances.api.middleware.path_prefix import FORWARDED, place
 from balances.api.params.parsing import FORMAT
 from balances.api.responses.envelope import has_it, headers_of
-from balances.api.responses.list_response import Listing, body, url_after
+from balances.api.responses.list_response import ListQuery, body, url_after
 from balances.api.responses.renderers import to_json
 from balances.api.throttling import count_request
 from balances.api.urls import urlpatterns
+from balances.api.views import accounts, tokens
 from balances.indexed_height import INDEXED_HEIGHT_SQL, indexed_height_of
 from balances.queries.page import Page
 from balances.queries.staged_query import Row, StagedQuery
@@ -50,7 +51,17 @@ FORM = "json"
 MOST_KINDS = 1000
 """Kinds of requests whose headers are remembered; when more come, all are learnt anew."""
 
-_ROUTES = [(route.pattern.regex, getattr(getattr(route.callback, "cls", None), "asks", None)) for route in urlpatterns]
+_PARSERS: dict[str, Callable[..., ListQuery[Any]]] = {
+    "token-balances": tokens.parse_token_balances,
+    "transfer-history": tokens.parse_transfer_history,
+    "holders": tokens.parse_holder_balances,
+    "shares": tokens.parse_holders,
+    "account-balances": accounts.parse_account_balances,
+    "account-transfers": accounts.parse_account_transfers,
+}
+"""The parser of each list route that the fast path answers, by URL name."""
+
+_ROUTES = [(route.pattern.regex, _PARSERS.get(route.name or "")) for route in urlpatterns]
 
 # What headers may depend on, beside the route and whether the answer is 304.
 _KIND = ("HTTP_HOST", "wsgi.url_scheme", "HTTP_X_FORWARDED_PROTO", "HTTP_ORIGIN", "HTTP_ACCEPT", FORWARDED)
@@ -95,7 +106,7 @@ class FastPath:
         start_response(status, [*headers, ("Content-Length", str(len(content)))])
         return [content]
 
-    def _answer(self, environ: Environ, listing: Listing[Any], kind: Kind) -> tuple[str, Headers, bytes] | None:
+    def _answer(self, environ: Environ, listing: ListQuery[Any], kind: Kind) -> tuple[str, Headers, bytes] | None:
         """Status, headers and content; None when Django must answer. Raises what Django will raise again, and say."""
         headers = self._headers.get((200, *kind))
         if headers is None:
@@ -146,7 +157,7 @@ class _Query(dict[str, str]):
         return [(name, [value]) for name, value in self.items()]
 
 
-def _understood(environ: Environ) -> tuple[Listing[Any] | None, Kind]:
+def _understood(environ: Environ) -> tuple[ListQuery[Any] | None, Kind]:
     """The list that is asked for, None when it is none or there is any doubt, and the kind of the request."""
     path, query, accept = environ["PATH_INFO"], environ["QUERY_STRING"], environ.get("HTTP_ACCEPT", "")
     if (
@@ -166,7 +177,7 @@ def _understood(environ: Environ) -> tuple[Listing[Any] | None, Kind]:
     pairs = parse_qsl(query, keep_blank_values=True)
     list_request = _Query(pairs)
     try:
-        listing: Listing[Any] = asks(cast(QueryDict, list_request), **matched.groupdict())
+        listing: ListQuery[Any] = asks(cast(QueryDict, list_request), **matched.groupdict())
     except APIException:
         return None, ()
     if (
@@ -179,7 +190,7 @@ def _understood(environ: Environ) -> tuple[Listing[Any] | None, Kind]:
     return listing, (asks, *map(environ.get, _KIND))
 
 
-def _read(listing: Listing[Any]) -> tuple[Page, Snapshot] | None:
+def _read(listing: ListQuery[Any]) -> tuple[Page, Snapshot] | None:
     """The page, when one statement is enough for it, and the snapshot that it was read in."""
     reading: StagedQuery[Any] = listing.read  # type: ignore[assignment]  # `_understood` saw to it
     steps = reading.steps(listing.list_request.filters, listing.list_request.page)
@@ -227,7 +238,7 @@ def _ask(sql: str, values: Mapping[str, Any]) -> list[Row]:
             database.close()  # too old, or of a pool
 
 
-def _snapshot(listing: Listing[Any], found: Sequence[Row]) -> Snapshot:
+def _snapshot(listing: ListQuery[Any], found: Sequence[Row]) -> Snapshot:
     snapshot = _seen(found[0][0] if found else None)
     indexed_height = listing.list_request.options.truth(snapshot.indexed_height)
     return snapshot if indexed_height is snapshot.indexed_height else replace(snapshot, indexed_height=indexed_height)

@@ -80,7 +80,7 @@ urlpatterns = [
     re_path(r"^events/stream/?$", events.EventStreamViewSet.as_view(LIST, name="Event stream"), name="stream"),
     re_path(r"^status/?$", service.StatusViewSet.as_view(LIST, name="Status"), name="status"),
     re_path(r"^ready/?$", service.ReadyViewSet.as_view(LIST, name="Ready"), name="ready"),
-    re_path(r"^health/?$", root.HealthViewSet.as_view(LIST, name="Health"), name="health"),
+    re_path(r"^health/?$", service.HealthViewSet.as_view(LIST, name="Health"), name="health"),
     re_path(r"^schema/?$", _SHORTLY(SpectacularAPIView.as_view()), name="schema"),
     # Its script is a file of its own, so that a content security policy need not allow inline scripts.
     re_path(r"^docs/?$", _SHORTLY(SpectacularSwaggerSplitView.as_view(url_name="schema")), name="docs"),

@@ -75,32 +75,34 @@ class ChainContradicted(NotReady):
         super().__init__(with_way_out(conflict), indexed)
 
 
-class TooManyStreams(APIException):
-    """As many whole lists are being sent as this process sends at a time."""
+class TooManyExports(APIException):
+    """This process already sends as many exports as it may at a time."""
 
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
     default_detail = "As many whole lists are being sent as can be at a time. Try again, or ask for pages, by limit."
     wait = RETRY_SECONDS
 
 
-class DatabaseAway(APIException):
+class DatabaseUnavailable(APIException):
+    """The database does not answer, or refuses the query for now."""
+
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
     default_detail = "The database does not answer. Nothing is lost; try again."
     wait = RETRY_SECONDS
 
 
-class DatabaseBusy(DatabaseAway):
+class DatabaseBusy(DatabaseUnavailable):
     default_detail = "No connection to the database came free in time. Nothing is lost; try again."
 
 
-class StatementTooSlow(DatabaseAway):
+class StatementTooSlow(DatabaseUnavailable):
     default_detail = (
         "The database needed longer than one statement may take here, and was stopped. Ask for less at a time, by "
         "limit or by narrower filters, or try again."
     )
 
 
-class ReplicaChanged(DatabaseAway):
+class ReplicaChanged(DatabaseUnavailable):
     default_detail = "The replica of the database had to replace what was being read. Nothing is lost; try again."
 
 
@@ -111,12 +113,12 @@ _BY_SQLSTATE = {
 }
 
 
-def database_refusal(error: BaseException) -> DatabaseAway:
+def database_refusal(error: BaseException) -> DatabaseUnavailable:
     """What a client is told when the database failed with `error`, one of Django's."""
     cause = error.__cause__
     if isinstance(cause, PoolTimeout):
         return DatabaseBusy()
-    return _BY_SQLSTATE.get(getattr(cause, "sqlstate", None) or "", DatabaseAway)()
+    return _BY_SQLSTATE.get(getattr(cause, "sqlstate", None) or "", DatabaseUnavailable)()
 
 
 def shown(value: str) -> str:

@@ -4,13 +4,13 @@ from typing import Any
 
 from balances.queries.block_times import rfc3339
 from balances.queries.page import Page, PageRequest
-from events.refused.search import Found, Wanted, search
+from events.refused.search import Found, RefusedEventFilters, search
 from postgres.text import storable
 
 
-def refused_events(wanted: Wanted, part: PageRequest) -> Page:
+def refused_events(filters: RefusedEventFilters, part: PageRequest) -> Page:
     """The refused events that fulfil every filter."""
-    found, last = search(wanted, part.limit, part.after)
+    found, last = search(filters, part.limit, part.after)
     return Page([row(event) for event in found], last)
 
 

@@ -7,7 +7,7 @@ is looked at row by row, at most `SCANNED` rows for a page: a page may be short,
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import connection
 
@@ -67,8 +67,10 @@ ORDER BY page.block_height {way}, page.tx_index {way}, page.event_index {way}
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RefusedEventFilters:
     """Which refused events, in which order; None or empty: any. Heights are inclusive."""
+
+    SCOPE_NAME: ClassVar[str] = "Wanted"  # part of the scope of cursors that clients hold: it must not change
 
     reasons: tuple[str, ...] = ()
     emitter: str | None = None
@@ -98,11 +100,11 @@ class Found:
         return self.height, self.tx_index, self.event_index
 
 
-def search(wanted: Wanted, limit: int, after: Position | None) -> tuple[list[Found], Position | None]:
+def search(filters: RefusedEventFilters, limit: int, after: Position | None) -> tuple[list[Found], Position | None]:
     """Up to `limit` refused events that follow `after`, and the position that the rest follows, None: no rest."""
-    way = "ASC" if wanted.ascending else "DESC"
-    branches, values = _branches(wanted, after, way)
-    looking = wanted.type is not None or (wanted.emitter is not None and wanted.reasons)
+    way = "ASC" if filters.ascending else "DESC"
+    branches, values = _branches(filters, after, way)
+    looking = filters.type is not None or (filters.emitter is not None and filters.reasons)
     values |= {"limit": limit, "scanned": max(SCANNED, limit + 1) if looking else limit + 1}
     with connection.cursor() as cursor:
         cursor.execute(_PAGE.format(branches=branches, rows=_ROWS.format(way=way), way=way), values)
@@ -125,15 +127,15 @@ def of_transactions(places: Sequence[tuple[int, int]], most: int) -> list[Found]
         return [Found(*row) for _, *row in cursor.fetchall()]
 
 
-def _branches(wanted: Wanted, after: Position | None, way: str) -> tuple[str, dict[str, Any]]:
+def _branches(filters: RefusedEventFilters, after: Position | None, way: str) -> tuple[str, dict[str, Any]]:
     """The query of the events to look at, each with whether it is wanted, and its values."""
     columns, value = ["block_height", "tx_index", "event_index"], ""
-    also = ["type = %(type)s"] if wanted.type is not None else []
-    if wanted.emitter is not None:
+    also = ["type = %(type)s"] if filters.type is not None else []
+    if filters.emitter is not None:
         columns, value = ["hashtextextended(emitter, 0)", *columns], "hashtextextended(%(emitter)s, 0), "
         also.append("emitter = %(emitter)s")  # the index has only its hash
-        also += ["reason = ANY(%(reasons)s)"] if wanted.reasons else []
-    elif wanted.reasons:
+        also += ["reason = ANY(%(reasons)s)"] if filters.reasons else []
+    elif filters.reasons:
         columns, value = ["refused_events.reason", *columns], "asked.reason, "
     branch = _BRANCH.format(
         also=" AND ".join(also) or "true",
@@ -141,17 +143,17 @@ def _branches(wanted: Wanted, after: Position | None, way: str) -> tuple[str, di
         value=value,
         order=", ".join(f"{column} {way}" for column in columns),
     )
-    if wanted.reasons and wanted.emitter is None:
+    if filters.reasons and filters.emitter is None:
         branch = _OF_REASONS.format(branch=branch)
-    given = {"reasons": sorted(set(wanted.reasons)), "emitter": wanted.emitter, "type": wanted.type}
-    return branch, given | _bounds(wanted, after)
+    given = {"reasons": sorted(set(filters.reasons)), "emitter": filters.emitter, "type": filters.type}
+    return branch, given | _bounds(filters, after)
 
 
-def _bounds(wanted: Wanted, after: Position | None) -> dict[str, int]:
+def _bounds(filters: RefusedEventFilters, after: Position | None) -> dict[str, int]:
     """The positions from which, and before which, the wanted events are."""
-    low: Position = (wanted.from_height or 0, 0, 0)
-    high: Position = _ABOVE_ALL if wanted.to_height is None else (wanted.to_height + 1, 0, 0)
-    if after is not None and wanted.ascending:
+    low: Position = (filters.from_height or 0, 0, 0)
+    high: Position = _ABOVE_ALL if filters.to_height is None else (filters.to_height + 1, 0, 0)
+    if after is not None and filters.ascending:
         low = max(low, (*after[:2], after[2] + 1))
     elif after is not None:
         high = min(high, after)

@@ -20,7 +20,7 @@ from balances.queries.filters import (
 )
 from balances.queries.series import Interval
 from events.parsing.grc20 import REASONS
-from events.refused.search import Wanted
+from events.refused.search import RefusedEventFilters
 from postgres.text import is_storable
 
 MAX_TEXT_BYTES = 4096
@@ -103,9 +103,9 @@ def _whose(query: QueryDict, address: str | None, token: str | None) -> tuple[tu
     return addresses, (parsing.token(token, "tokenPath"),), "tokenPath"
 
 
-def refused_filters(query: QueryDict) -> Wanted:
-    """Raises `BadParameter`."""
-    return Wanted(
+def refused_filters(query: QueryDict) -> RefusedEventFilters:
+    """Parse the filters of the list of refused events. Raises `BadParameter`."""
+    return RefusedEventFilters(
         reasons=parsing.words(query, "reason", REASONS),
         emitter=_text(query, "emitter"),
         type=_text(query, "type"),

@@ -55,36 +55,40 @@ def parse_list_request(
     *,
     route: str,
     allowed: Collection[str],
-    wanted: Callable[[QueryDict], Filters],
+    parse_filters: Callable[[QueryDict], Filters],
     shape: Shape | Callable[[Filters], Shape],
     ranked: Callable[[Filters], bool] = lambda _: False,
 ) -> ListRequest[Filters]:
     """What a list route is asked for. Raises `BadParameter`.
 
-    `allowed`: the parameters that the route has. `wanted`: reads its filters. `shape`: of its cursors. `ranked`:
+    `allowed`: the parameters that the route has. `parse_filters`: reads its filters. `shape`: of its cursors. `ranked`:
     whether it is read from the list of holders.
     """
     parsing.check_names(query, allowed)
-    filters = wanted(query)
+    filters = parse_filters(query)
     limit = parsing.whole(query, "limit", 1, MAX_LIMIT)
     scope = scope_of(route, filters)
     after = _after(query, scope, shape(filters) if callable(shape) else shape)
-    options = replace(_manner(query), ranked=ranked(filters))
+    options = replace(_response_options(query), ranked=ranked(filters))
     return ListRequest(filters, PageRequest(limit or DEFAULT_LIMIT, after), scope, limit is not None, options)
 
 
-def scope_of(route: str, wanted: object) -> str:
-    """What a cursor of the list of `wanted` at `route` belongs to."""
-    return f"{route} {wanted!r}"
+def scope_of(route: str, filters: object) -> str:
+    """Return the cursor scope of a list: the route, and the filters by their `repr`.
+
+    A filter class that was renamed keeps the name that older cursors have for it as `SCOPE_NAME`.
+    """
+    name = type(filters).__qualname__
+    return f"{route} {getattr(filters, 'SCOPE_NAME', name)}{repr(filters).removeprefix(name)}"
 
 
 def parse_response_options(query: QueryDict, *, allowed: Collection[str]) -> ResponseOptions:
     """How a route that answers with one thing is to answer. Raises `BadParameter`."""
     parsing.check_names(query, allowed)
-    return _manner(query)
+    return _response_options(query)
 
 
-def _manner(query: QueryDict) -> ResponseOptions:
+def _response_options(query: QueryDict) -> ResponseOptions:
     return ResponseOptions(
         text_amounts=parsing.word(query, "amounts", ("string",)) is not None,
         min_height=parsing.height(query, "minHeight"),

@@ -15,7 +15,7 @@ from balances.api.long_request_slots import place
 from balances.api.params.requests import ListRequest
 from balances.api.responses.envelope import headers, opened, write_amounts
 from balances.api.responses.row_formats import Lines
-from balances.queries.errors import TooManyStreams
+from balances.queries.errors import TooManyExports
 from balances.queries.page import Filters, Page, Position, Read
 from balances.snapshot import Snapshot
 
@@ -35,7 +35,7 @@ def stream(
     form: Lines,
     url_of: Callable[[Position], str],
 ) -> HttpResponseBase:
-    """The answer that has every row from the slice's position on. Raises `TooManyStreams`.
+    """The answer that has every row from the slice's position on. Raises `TooManyExports`.
 
     It is whole unless its last line says otherwise: that it took too long, or that the database failed, and the URL
     (`url_of` a position) of what is left. The snapshot is closed at its end, or when the client leaves.
@@ -77,7 +77,7 @@ def _parts(
     """The snapshot, then the lines, a page at a time."""
     with place() as free:
         if not free:
-            raise TooManyStreams
+            raise TooManyExports
         with opened(list_request.options) as seen:
             end = time.monotonic() + settings.WHOLE_LIST_SECONDS
             part = replace(list_request.page, limit=PAGE)

@@ -21,7 +21,7 @@ from balances.queries.page import Filters, Page, Position, Read
 from balances.snapshot import Snapshot
 
 
-class Listing(NamedTuple, Generic[Filters]):
+class ListQuery(NamedTuple, Generic[Filters]):
     """A list that is asked for, the member of the answer that it goes under, what reads it, and what its rows are."""
 
     list_request: ListRequest[Filters]

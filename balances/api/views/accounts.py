@@ -22,7 +22,7 @@ from balances.api.params import parsing
 from balances.api.params.filters import balance_filters, transfer_filters
 from balances.api.params.requests import parse_list_request, parse_response_options
 from balances.api.responses.envelope import answer_one
-from balances.api.responses.list_response import Listing, ListViewSet, answer
+from balances.api.responses.list_response import ListQuery, ListViewSet, answer
 from balances.api.serializers import balances
 from balances.api.views.tokens import OF_ACCOUNTS, OF_BALANCES, TOKEN_BALANCE_ROW, TRANSFER_ROW
 from balances.queries import account_balances, historical, transfers
@@ -68,23 +68,23 @@ class AccountBalancesViewSet(ListViewSet):
         ),
     )
     def list(self, request: Request, address: str) -> HttpResponseBase:
-        return answer(request, *self.asks(request.query_params, address))
+        return answer(request, *parse_account_balances(request.query_params, address))
 
-    @staticmethod
-    def asks(query: QueryDict, address: str) -> Listing[BalanceFilters]:
-        list_request = parse_list_request(
-            query,
-            route="account balances",
-            allowed=parameter_names(_BALANCES),
-            wanted=partial(balance_filters, address=address),
-            shape=cursors.PATH_ADDRESS,
-        )
-        return Listing(
-            list_request,
-            "balances",
-            historical.then(account_balances.held, list_request.filters),
-            balances.TokenBalance,
-        )
+
+def parse_account_balances(query: QueryDict, address: str) -> ListQuery[BalanceFilters]:
+    list_request = parse_list_request(
+        query,
+        route="account balances",
+        allowed=parameter_names(_BALANCES),
+        parse_filters=partial(balance_filters, address=address),
+        shape=cursors.PATH_ADDRESS,
+    )
+    return ListQuery(
+        list_request,
+        "balances",
+        historical.then(account_balances.held, list_request.filters),
+        balances.TokenBalance,
+    )
 
 
 class AccountTransfersViewSet(ListViewSet):
@@ -97,15 +97,15 @@ class AccountTransfersViewSet(ListViewSet):
         responses=list_responses(balances.Transfers, "transfers", TRANSFER_ROW),
     )
     def list(self, request: Request, address: str) -> HttpResponseBase:
-        return answer(request, *self.asks(request.query_params, address))
+        return answer(request, *parse_account_transfers(request.query_params, address))
 
-    @staticmethod
-    def asks(query: QueryDict, address: str) -> Listing[TransferFilters]:
-        list_request = parse_list_request(
-            query,
-            route="account transfers",
-            allowed=parameter_names(_TRANSFERS),
-            wanted=partial(transfer_filters, address=address),
-            shape=cursors.EVENT,
-        )
-        return Listing(list_request, "transfers", transfers.transfers, balances.TransferEntry)
+
+def parse_account_transfers(query: QueryDict, address: str) -> ListQuery[TransferFilters]:
+    list_request = parse_list_request(
+        query,
+        route="account transfers",
+        allowed=parameter_names(_TRANSFERS),
+        parse_filters=partial(transfer_filters, address=address),
+        shape=cursors.EVENT,
+    )
+    return ListQuery(list_request, "transfers", transfers.transfers, balances.TransferEntry)

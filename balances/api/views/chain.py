@@ -36,7 +36,7 @@ from balances.queries import chain, refused_events, transfers
 from balances.queries.filters import TransferFilters
 from balances.queries.page import Page, PageRequest
 from events.parsing.grc20 import REASONS
-from events.refused.search import Wanted
+from events.refused.search import RefusedEventFilters
 
 _HASH = "bs6IgCvzDBPt6EC0gNM40+XfLX2gf1keAXQayrkTTyU="
 _REFUSED_ROW = {
@@ -143,7 +143,7 @@ class TransactionViewSet(ViewSet):
             request.query_params,
             route="transactions",
             allowed=parameter_names(_TRANSACTION),
-            wanted=lambda _: read_hash(hash),
+            parse_filters=lambda _: read_hash(hash),
             shape=cursors.TRANSACTION,
         )
 
@@ -213,7 +213,7 @@ class RefusedEventsViewSet(ListViewSet):
             request.query_params,
             route="refused",
             allowed=parameter_names(_REFUSED),
-            wanted=refused_filters,
+            parse_filters=refused_filters,
             shape=cursors.EVENT,
         )
         return answer(
@@ -251,5 +251,5 @@ def _transfers_in(height: int) -> TransferFilters:
     return TransferFilters(from_height=height, to_height=height, ascending=True)
 
 
-def _refused_in(height: int) -> Wanted:
-    return Wanted(from_height=height, to_height=height, ascending=True)
+def _refused_in(height: int) -> RefusedEventFilters:
+    return RefusedEventFilters(from_height=height, to_height=height, ascending=True)

@@ -74,7 +74,7 @@ class StatementViewSet(ListViewSet):
         responses=list_responses(history.Statement, "transfers", _ENTRY, beside=_BESIDE),
     )
     def list(self, request: Request, address: str, tokenPath: str) -> HttpResponseBase:
-        def wanted(query: QueryDict) -> StatementFilters:
+        def parse_filters(query: QueryDict) -> StatementFilters:
             account = parsing.address(address, "address")
             return StatementFilters(account, parsing.token(tokenPath, "tokenPath"), read_period(query))
 
@@ -82,7 +82,7 @@ class StatementViewSet(ListViewSet):
             request.query_params,
             route="statement",
             allowed=parameter_names(_STATEMENT),
-            wanted=wanted,
+            parse_filters=parse_filters,
             shape=cursors.EVENT,
         )
         return answer(request, list_request, "transfers", statement, history.StatementEntry)

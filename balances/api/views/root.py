@@ -1,27 +1,11 @@
-"""The routes about the service itself."""
+"""Index route: links to every other route."""
 
-from django.conf import settings
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.schemas.generators import EndpointEnumerator
 from rest_framework.viewsets import ViewSet
-
-from balances.api.responses import renderers
-from balances.api.serializers import balances
-
-
-class HealthViewSet(ViewSet):
-    """Liveness: the process answers. It asks neither the database nor anything else."""
-
-    throttle_classes = ()  # who watches the service must not be told to come back later
-    content_negotiation_class = renderers.Lenient
-
-    @extend_schema(operation_id="health", tags=["service"], responses={200: balances.Health})
-    def list(self, request: Request) -> Response:
-        said = {"status": "ok", "version": settings.SPECTACULAR_SETTINGS["VERSION"]}
-        return Response(said, headers={"Cache-Control": "no-store"})
 
 
 class IndexViewSet(ViewSet):

@@ -1,4 +1,4 @@
-"""The routes about the indexer itself: how everything is doing, and whether it is fit to answer from."""
+"""Service routes: health, readiness and status of the indexer."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from balances.api.responses.envelope import truth
 from balances.api.responses.problems import PROBLEM_JSON, problem, problem_details
 from balances.api.responses.renderers import Lenient
 from balances.api.serializers import service
-from balances.api.serializers.balances import Problem
+from balances.api.serializers.balances import Health, Problem
 from balances.queries.block_times import rfc3339
 from balances.queries.errors import NotReady
 from balances.readiness import why_not_ready, with_way_out
@@ -124,6 +124,18 @@ class ReadyViewSet(ViewSet):
         # It is asked every few seconds, and would be an error in the log each time.
         response._has_been_logged = True  # type: ignore[attr-defined]  # Django's own mark
         return response
+
+
+class HealthViewSet(ViewSet):
+    """Liveness: the process answers. It asks neither the database nor anything else."""
+
+    throttle_classes = ()  # a health check must never get 429
+    content_negotiation_class = Lenient
+
+    @extend_schema(operation_id="health", tags=["service"], responses={200: Health})
+    def list(self, request: Request) -> Response:
+        said = {"status": "ok", "version": settings.SPECTACULAR_SETTINGS["VERSION"]}
+        return Response(said, headers={"Cache-Control": "no-store"})
 
 
 def _why_not_ready(seen: Snapshot) -> str | None:

@@ -29,7 +29,7 @@ from balances.api.pagination import cursors
 from balances.api.params.filters import balance_filters, read_when, token_filters, transfer_filters
 from balances.api.params.parsing import token
 from balances.api.params.requests import parse_list_request
-from balances.api.responses.list_response import Listing, ListViewSet, answer
+from balances.api.responses.list_response import ListQuery, ListViewSet, answer
 from balances.api.serializers import balances
 from balances.queries import account_balances, historical, holders, token_list, transfers
 from balances.queries.filters import BalanceFilters, TokenFilters, TransferFilters
@@ -91,7 +91,7 @@ class TokensViewSet(ListViewSet):
             request.query_params,
             route="tokens",
             allowed=parameter_names(_TOKENS),
-            wanted=token_filters,
+            parse_filters=token_filters,
             shape=cursors.PATH,
         )
         return answer(request, list_request, "tokens", token_list.tokens, balances.TokenEntry)
@@ -111,7 +111,7 @@ class TokenViewSet(ListViewSet):
             request.query_params,
             route="token",
             allowed=parameter_names(_TOKEN),
-            wanted=lambda query: TokenFilters(tokens=(token(tokenPath, "tokenPath"),), when=read_when(query)),
+            parse_filters=lambda query: TokenFilters(tokens=(token(tokenPath, "tokenPath"),), when=read_when(query)),
             shape=cursors.PATH,
         )
         read = token_list.tokens if list_request.filters.when is None else historical.tokens
@@ -128,19 +128,19 @@ class TokenBalancesViewSet(ListViewSet):
         responses=list_responses(balances.TokenBalances, "balances", TOKEN_BALANCE_ROW),
     )
     def list(self, request: Request) -> HttpResponseBase:
-        return answer(request, *self.asks(request.query_params))
+        return answer(request, *parse_token_balances(request.query_params))
 
-    @staticmethod
-    def asks(query: QueryDict) -> Listing[BalanceFilters]:
-        list_request = parse_list_request(
-            query,
-            route="balances",
-            allowed=parameter_names(_BALANCES),
-            wanted=balance_filters,
-            shape=lambda wanted: cursors.PATH_ADDRESS if wanted.addresses else cursors.PATH,
-        )
-        read = account_balances.held if list_request.filters.addresses else token_list.sums
-        return Listing(list_request, "balances", historical.then(read, list_request.filters), balances.TokenBalance)
+
+def parse_token_balances(query: QueryDict) -> ListQuery[BalanceFilters]:
+    list_request = parse_list_request(
+        query,
+        route="balances",
+        allowed=parameter_names(_BALANCES),
+        parse_filters=balance_filters,
+        shape=lambda filters: cursors.PATH_ADDRESS if filters.addresses else cursors.PATH,
+    )
+    read = account_balances.held if list_request.filters.addresses else token_list.sums
+    return ListQuery(list_request, "balances", historical.then(read, list_request.filters), balances.TokenBalance)
 
 
 class TokenHoldersViewSet(ListViewSet):
@@ -155,22 +155,22 @@ class TokenHoldersViewSet(ListViewSet):
         ),
     )
     def list(self, request: Request, tokenPath: str) -> HttpResponseBase:
-        return answer(request, *self.asks(request.query_params, tokenPath))
+        return answer(request, *parse_holder_balances(request.query_params, tokenPath))
 
-    @staticmethod
-    def asks(query: QueryDict, tokenPath: str) -> Listing[BalanceFilters]:
-        list_request = parse_list_request(
-            query,
-            route="holders",
-            allowed=parameter_names(_TOKEN_BALANCES),
-            wanted=partial(balance_filters, token=tokenPath),
-            shape=lambda wanted: cursors.PATH_ADDRESS if wanted.addresses else _holder(wanted),
-            ranked=lambda wanted: not wanted.addresses,
-        )
-        read = account_balances.held_of_tokens if list_request.filters.addresses else holders.holders
-        return Listing(
-            list_request, "accountBalances", historical.then(read, list_request.filters), balances.AccountBalance
-        )
+
+def parse_holder_balances(query: QueryDict, tokenPath: str) -> ListQuery[BalanceFilters]:
+    list_request = parse_list_request(
+        query,
+        route="holders",
+        allowed=parameter_names(_TOKEN_BALANCES),
+        parse_filters=partial(balance_filters, token=tokenPath),
+        shape=lambda filters: cursors.PATH_ADDRESS if filters.addresses else _holder_shape(filters),
+        ranked=lambda filters: not filters.addresses,
+    )
+    read = account_balances.held_of_tokens if list_request.filters.addresses else holders.holders
+    return ListQuery(
+        list_request, "accountBalances", historical.then(read, list_request.filters), balances.AccountBalance
+    )
 
 
 class TokenSharesViewSet(ListViewSet):
@@ -185,21 +185,21 @@ class TokenSharesViewSet(ListViewSet):
         ),
     )
     def list(self, request: Request, tokenPath: str) -> HttpResponseBase:
-        return answer(request, *self.asks(request.query_params, tokenPath))
+        return answer(request, *parse_holders(request.query_params, tokenPath))
 
-    @staticmethod
-    def asks(query: QueryDict, tokenPath: str) -> Listing[BalanceFilters]:
-        list_request = parse_list_request(
-            query,
-            route="shares",
-            allowed=parameter_names(_HOLDERS),
-            wanted=partial(balance_filters, token=tokenPath),
-            shape=_holder,
-            ranked=lambda _: True,
-        )
-        return Listing(
-            list_request, "holders", historical.then(holders.shares, list_request.filters), balances.HolderEntry
-        )
+
+def parse_holders(query: QueryDict, tokenPath: str) -> ListQuery[BalanceFilters]:
+    list_request = parse_list_request(
+        query,
+        route="shares",
+        allowed=parameter_names(_HOLDERS),
+        parse_filters=partial(balance_filters, token=tokenPath),
+        shape=_holder_shape,
+        ranked=lambda _: True,
+    )
+    return ListQuery(
+        list_request, "holders", historical.then(holders.shares, list_request.filters), balances.HolderEntry
+    )
 
 
 class TokenTransfersViewSet(ListViewSet):
@@ -212,14 +212,18 @@ class TokenTransfersViewSet(ListViewSet):
         responses=list_responses(balances.Transfers, "transfers", TRANSFER_ROW),
     )
     def list(self, request: Request, tokenPath: str) -> HttpResponseBase:
-        list_request = parse_list_request(
-            request.query_params,
-            route="token transfers",
-            allowed=parameter_names(_TRANSFERS),
-            wanted=partial(transfer_filters, token=tokenPath),
-            shape=cursors.EVENT,
-        )
-        return answer(request, list_request, "transfers", transfers.transfers, balances.TransferEntry)
+        return answer(request, *parse_token_transfers(request.query_params, tokenPath))
+
+
+def parse_token_transfers(query: QueryDict, tokenPath: str) -> ListQuery[TransferFilters]:
+    list_request = parse_list_request(
+        query,
+        route="token transfers",
+        allowed=parameter_names(_TRANSFERS),
+        parse_filters=partial(transfer_filters, token=tokenPath),
+        shape=cursors.EVENT,
+    )
+    return ListQuery(list_request, "transfers", transfers.transfers, balances.TransferEntry)
 
 
 class TransferHistoryViewSet(ListViewSet):
@@ -232,19 +236,19 @@ class TransferHistoryViewSet(ListViewSet):
         responses=list_responses(balances.Transfers, "transfers", TRANSFER_ROW),
     )
     def list(self, request: Request) -> HttpResponseBase:
-        return answer(request, *self.asks(request.query_params))
-
-    @staticmethod
-    def asks(query: QueryDict) -> Listing[TransferFilters]:
-        list_request = parse_list_request(
-            query,
-            route="transfers",
-            allowed=parameter_names(_HISTORY),
-            wanted=transfer_filters,
-            shape=cursors.EVENT,
-        )
-        return Listing(list_request, "transfers", transfers.transfers, balances.TransferEntry)
+        return answer(request, *parse_transfer_history(request.query_params))
 
 
-def _holder(wanted: BalanceFilters) -> cursors.Shape:
-    return cursors.HOLDER if wanted.when is None else cursors.PATH_ACCOUNT
+def parse_transfer_history(query: QueryDict) -> ListQuery[TransferFilters]:
+    list_request = parse_list_request(
+        query,
+        route="transfers",
+        allowed=parameter_names(_HISTORY),
+        parse_filters=transfer_filters,
+        shape=cursors.EVENT,
+    )
+    return ListQuery(list_request, "transfers", transfers.transfers, balances.TransferEntry)
+
+
+def _holder_shape(filters: BalanceFilters) -> cursors.Shape:
+    return cursors.HOLDER if filters.when is None else cursors.PATH_ACCOUNT

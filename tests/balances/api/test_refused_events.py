@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from balances.api.params.requests import scope_of
 from events.models import RefusedEvent
 from events.parsing.grc20 import REASONS
 from events.refused import search
+from events.refused.search import RefusedEventFilters
 from replay.recording import Recording
 from tests.balances.api.client import Api, Row
 from tests.balances.api.explain import plan_of
@@ -180,3 +182,10 @@ def test_pages_are_read_by_an_index_and_cost_one_query(
             assert "Seq Scan on refused_events" not in plan, plan
             with django_assert_num_queries(PROGRESS_AND_VERSION + 1):
                 ask()
+
+
+def test_cursor_scope_of_refused_events_keeps_the_name_of_older_cursors() -> None:
+    filters = RefusedEventFilters(emitter="r/a", ascending=True)
+    assert scope_of("refused", filters) == (
+        "refused Wanted(reasons=(), emitter='r/a', type=None, from_height=None, to_height=None, ascending=True)"
+    )
