@@ -7,16 +7,13 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from balances.ledger import segments
 from balances.models import (
     Account,
     Announcement,
     BalanceRow,
-    Ranking,
     Token,
     TokenTotals,
     TransferRow,
-    TransferSegment,
 )
 from balances.token_flags import flags
 from balances.token_spellings import sub_realms, with_point
@@ -154,8 +151,6 @@ class TransferAdmin(KeyedAdmin):
             return found
         account = Account.objects.filter(address=term).first()
         if account:
-            # A segment that begins after this statement is missing from this one page.
-            rows = rows.filter(segment__in=segments.first_heights()).order_by("-segment", *self.ordering)
             return newest(rows, Q(from_account=account), Q(to_account=account))
         return newest(rows, *(Q(token=token) for token in tokens_of(term)))
 
@@ -197,7 +192,7 @@ class BalanceAdmin(KeyedAdmin):
             return rows.filter(account=account).order_by("token_id")
         tokens = tokens_of(term)
         if len(tokens) == 1:
-            return rows.filter(token=tokens[0], ranked_amount__isnull=False).order_by("-ranked_amount", "address")
+            return rows.filter(token=tokens[0]).order_by("-amount", "account_id")
         return rows.filter(token__in=tokens)
 
     @admin.display(description="amount")
@@ -207,22 +202,6 @@ class BalanceAdmin(KeyedAdmin):
     @admin.display(description="account")
     def holder(self, row: BalanceRow) -> str:
         return row.account.address
-
-
-@admin.register(TransferSegment)
-class TransferSegmentAdmin(ReadOnlyAdmin):
-    """Where the segments begin by which transfers are indexed, but for the first one, 0."""
-
-    list_display = ("first_height", "bytes_before")
-    ordering = ("-first_height",)
-
-
-@admin.register(Ranking)
-class RankingAdmin(ReadOnlyAdmin):
-    """Whether the list of holders is level with the balances."""
-
-    list_display = ("state", "indexed_height", "passed_at", "pass_seconds")
-    ordering = ("id",)
 
 
 def totals_of(token: Token) -> TokenTotals:

@@ -1,7 +1,7 @@
 """How far every answer is true: the indexed height, read in the same database snapshot as the rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection
@@ -22,7 +22,6 @@ SELECT chain_id, start_height, tip, upper(coverage) - 1 AS highest,
        first_block_hash, lower(coverage) AS lowest, generation,
        CASE WHEN pg_is_in_recovery() THEN clock_timestamp()::text ELSE pg_current_snapshot()::text END AS snapshot,
        pulse.lowest_pending, pulse.applied_at::text AS applied_at, pulse.newest,
-       (SELECT indexed_height FROM ranking WHERE state <> 'level') AS ranked,
        first_height, conflict, CASE WHEN conflict_stored THEN conflict_height END AS conflict_height
 FROM chain CROSS JOIN LATERAL (SELECT {ABSENT_HEIGHTS} AS absent) AS lowest, (
     SELECT coalesce(range_agg(int8range(gap.first_height, gap.last_height, '[]')), '{{}}') AS accepted
@@ -39,7 +38,6 @@ class IndexedHeight:
     `height`: every block up to here is stored and every transfer in them applied. `up_to`: nothing above here is in;
     larger than `height` only while there are gaps, or windows being applied in parallel. `contiguous`: stored without
     a gap. `tip`: the highest the source said it has. `accepted`: heights left out because a person accepted the gap.
-    `ranked`: as `height`, for the list of holders by amount (`balances/ledger/ranking.py`), left behind by a backfill.
     `generation`: how often rows of heights that were indexed before were corrected.
     `first_height`: of the chain's first block after genesis, None until it is known.
     `conflict`: two blocks that do not link, in words, "" when there are none; `conflict_stored`: both are stored, so
@@ -54,16 +52,11 @@ class IndexedHeight:
     contiguous: int
     tip: int
     accepted: int = 0
-    ranked: int = -1
     generation: int = 0
     first_height: int | None = None
     conflict: str = ""
     conflict_stored: bool = False
     version: tuple[object, ...] = field(default=(), repr=False, compare=False)
-
-    def of_holders(self) -> "IndexedHeight":
-        """As the list of holders has it."""
-        return replace(self, height=self.ranked)
 
 
 def ring() -> None:
@@ -96,7 +89,6 @@ def indexed_height_of(row: Sequence[Any] | None) -> IndexedHeight:
         pending,
         applied_at,
         newest,
-        ranked,
         first_height,
         conflict,
         conflict_height,
@@ -110,12 +102,11 @@ def indexed_height_of(row: Sequence[Any] | None) -> IndexedHeight:
     indexed = indexed if indexed >= start else -1
     includes_up_to = max(-1 if highest is None else highest, indexed)
     version = (start, *chain_version, generation, applied_at, newest, first_height, conflict, conflict_height)
-    if indexed != includes_up_to or applied_at is None or ranked is not None:
-        # While heights are missing or wait to be applied, or holders to be ranked, rows change and the heights need
-        # not. Without the outbox's word (it is pruned) a repair could not be told either. Then any commit at all makes
-        # a new version. A replica does not know which transactions are under way, so there each moment is a version.
+    if indexed != includes_up_to or applied_at is None:
+        # While heights are missing or wait to be applied, rows change and the heights need not. Without the outbox's
+        # account of it (it is pruned) a repair could not be told either. Then any commit at all makes a new version.
+        # A replica does not know which transactions are under way, so there each moment is a version.
         version = (*version, snapshot)
-    ranked = indexed if ranked is None else min(indexed, ranked)
     return IndexedHeight(
         chain_id,
         indexed,
@@ -123,7 +114,6 @@ def indexed_height_of(row: Sequence[Any] | None) -> IndexedHeight:
         contiguous,
         tip,
         accepted,
-        ranked,
         generation,
         first_height,
         conflict,

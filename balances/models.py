@@ -120,7 +120,6 @@ class TransferColumns(models.Model):
     event_index = models.IntegerField(help_text="Position among all events of the transaction, from 0.")
     token = models.ForeignKey(Token, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
     amount = models.DecimalField(max_digits=78, decimal_places=0)
-    segment = models.BigIntegerField(help_text="First height of its segment: by it transfers are indexed by account.")
 
     class Meta:
         abstract = True
@@ -141,33 +140,13 @@ class Transfer(TransferColumns):
     class Meta:
         db_table = "transfers"
         indexes = [
-            models.Index(
-                fields=["segment", "from_account", "block_height", "tx_index", "event_index"], name="transfer_from"
-            ),
-            models.Index(
-                fields=["segment", "to_account", "block_height", "tx_index", "event_index"], name="transfer_to"
-            ),
+            models.Index(fields=["from_account", "block_height", "tx_index", "event_index"], name="transfer_from"),
+            models.Index(fields=["to_account", "block_height", "tx_index", "event_index"], name="transfer_to"),
             models.Index(fields=["token", "block_height", "tx_index", "event_index"], name="transfer_token"),
         ]
 
     def __str__(self) -> str:
         return f"transfer {self.block_height}/{self.tx_index}/{self.event_index}"
-
-
-class TransferSegment(models.Model):
-    """Where another stretch of the chain begins whose transfers stand together in the indexes by account.
-
-    `balances/ledger/segments.py`; the first one begins at 0, and is not here.
-    """
-
-    first_height = models.BigIntegerField(primary_key=True)
-    bytes_before = models.BigIntegerField(help_text="How large the table of transfers was when it began.")
-
-    class Meta:
-        db_table = "transfer_segments"
-
-    def __str__(self) -> str:
-        return f"segment from height {self.first_height}"
 
 
 class TransferRow(TransferColumns):
@@ -194,34 +173,22 @@ class BalanceColumns(models.Model):
     account = models.ForeignKey(Account, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
     amount = models.DecimalField(max_digits=78, decimal_places=0)
     transfers = models.BigIntegerField(db_default=0, help_text="Of this token, from or to this account.")
-    ranked_amount = models.DecimalField(
-        max_digits=78, decimal_places=0, null=True, help_text="Where the list of holders has it; null: not yet."
-    )
-    address = models.TextField(  # noqa: DJ001  # no text at all is not an empty ledger key
-        db_collation="C", null=True, help_text="The account's address again: holders are ordered by it. null: not yet."
-    )
 
     class Meta:
         abstract = True
 
 
 class Balance(BalanceColumns):
-    """What an account holds of a token: the sum of its transfers, never clamped, so it may be negative for a while.
-
-    No index holds `amount`, so that a change of it touches the row alone (PostgreSQL's heap-only tuples).
-    """
+    """What an account holds of a token: the sum of its transfers, never clamped, so it may be negative for a while."""
 
     pk = models.CompositePrimaryKey("account_id", "token_id")
 
     class Meta:
         db_table = "balances"
         indexes = [
-            models.Index(
-                fields=["token", "-ranked_amount", "address"],
-                name="balance_holders",
-                condition=Q(ranked_amount__isnull=False),
-            ),
-            models.Index(fields=["token", "account"], name="balance_token", condition=Q(ranked_amount__isnull=False)),
+            models.Index(fields=["token", "-amount", "account"], name="balance_holders", condition=Q(amount__gt=0)),
+            models.Index(fields=["token", "-amount", "account"], name="balance_rest", condition=Q(amount__lte=0)),
+            models.Index(fields=["token", "account"], name="balance_token"),
         ]
 
     def __str__(self) -> str:
@@ -302,28 +269,3 @@ class BalanceCheckpoint(models.Model):
 
     def __str__(self) -> str:
         return f"balance of account {self.account_id} of token {self.token_id} at {self.block_height}"
-
-
-class Ranking(models.Model):
-    """Whether the list of holders (`Balance.ranked_amount`) is level with the balances; one row, none while it is."""
-
-    class State(models.TextChoices):
-        LEVEL = "level", "every balance is where it belongs"
-        BEHIND = "behind", "balances moved and the list did not follow"
-        PASSING = "passing", "being brought up to date"
-
-    id = models.SmallIntegerField(primary_key=True, default=1)
-    state = models.CharField(max_length=8, choices=State.choices)
-    indexed_height = models.BigIntegerField(help_text="Everything up to here is in the list, unless it is level.")
-    passing_to = models.BigIntegerField(null=True, help_text="Everything up to here will be, after the pass under way.")
-    passed_at = models.DateTimeField(help_text="When it was last up to date, or being brought so.")
-    pass_seconds = models.FloatField(db_default=0, help_text="How long that took.")
-
-    class Meta:
-        db_table = "ranking"
-        verbose_name = "ranking of holders"
-        verbose_name_plural = "ranking of holders"
-        constraints = [models.CheckConstraint(condition=Q(id=1), name="ranking_is_one")]
-
-    def __str__(self) -> str:
-        return f"holders: {self.state}"

@@ -10,7 +10,6 @@ from django.db import Error, transaction
 
 from balances.history import checkpoints
 from balances.indexed_height import ring
-from balances.ledger import ranking, segments
 from balances.ledger.apply import apply, halves
 from events.outbox import store
 from events.outbox.message import Message, MessageInvalid
@@ -28,7 +27,6 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0
 PRUNE_SECONDS = 600.0
 PRUNE_ROWS = 1_000
-SEGMENT_SECONDS = 60.0
 FROZEN_LOOK_SECONDS = 30.0
 
 LEAST_TRANSFERS = 100
@@ -50,7 +48,6 @@ class Processor:
     keep_hours: int = 24
     messages: int = field(default=0, init=False)
     transfers: int = field(default=0, init=False)
-    _next_segment: float = field(default=0.0, init=False)
     _next_prune: float = field(default=0.0, init=False)
     _next_frozen_look: float = field(default=0.0, init=False)
     _together: int = field(default=BATCH, init=False)
@@ -69,7 +66,6 @@ class Processor:
                 self._clean_up()
                 found = self.process_batch(1.0 if until_applied else self.wait_seconds)
                 done = until_applied and not found and store.depth().pending == 0
-                ranking.catch_up(self.stop, ranking.NOW if done else ranking.BUSY if found else ranking.IDLE)
                 self._outage.over()
                 if done:
                     return
@@ -102,17 +98,8 @@ class Processor:
         # Only now is it committed.
         self.messages += len(good)
         self.transfers += transfers
-        if good and time.monotonic() >= self._next_segment:
-            self._begin_segment(max(message.last_height for message in good.values()))
         logger.debug("Applied messages=%d transfers=%d", len(good), transfers)
         return len(deliveries)
-
-    def _begin_segment(self, height: int) -> None:
-        try:
-            segments.begin_another(height)
-        except segments.Busy as reason:
-            logger.warning("No segment of transfers begun, tried again in %.0f s: %s", SEGMENT_SECONDS, reason)
-            self._next_segment = time.monotonic() + SEGMENT_SECONDS
 
     def _understand(self, deliveries: Sequence[Delivery], chain_id: str) -> dict[Delivery, Message]:
         """The messages that wait to be applied; what cannot be understood or believed is set aside with the reason."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks.chain import CHAIN_ID
-from benchmarks.database import ROOT, begin_segments, empty, segment_of
+from benchmarks.database import ROOT, empty
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -30,10 +30,10 @@ _LOADED = ["blocks", "transactions", "accounts", "transfers", "balances"]
 
 # n^u, with u even from 0 to 1, is Zipf's law: the k-th of n is met in proportion to 1/k, so that the first of three
 # million accounts is in nearly a tenth of all transfers. The busy hundred use every token, others every twentieth.
-_MOVES = f"""
-INSERT INTO transfers (block_height, tx_index, event_index, segment, token_id, from_account_id, to_account_id, amount)
+_MOVES = """
+INSERT INTO transfers (block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount)
 SELECT n / %(block)s, n %% %(block)s / %(transaction)s, n %% %(transaction)s,
-       {segment_of("n / %(block)s")}, token,
+       token,
        CASE WHEN sender < 100 THEN sender ELSE sender / 20 * 20 + token %% 20 END,
        CASE WHEN recipient < 100 THEN recipient ELSE recipient / 20 * 20 + token %% 20 END,
        1 + floor(10 ^ (9 * random()))::bigint
@@ -56,17 +56,16 @@ FROM (
     ) AS sides GROUP BY token_id, account_id
 ) AS changes
 """
-_MINTS = f"""
-INSERT INTO transfers (block_height, tx_index, event_index, segment, token_id, from_account_id, to_account_id, amount)
+_MINTS = """
+INSERT INTO transfers (block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount)
 SELECT n / %(block)s, n %% %(block)s / %(transaction)s, n %% %(transaction)s,
-       {segment_of("n / %(block)s")}, token_id, NULL, account_id, minted
+       token_id, NULL, account_id, minted
 FROM (SELECT row_number() OVER () - 1 AS n, * FROM sums WHERE minted IS NOT NULL) AS lacking
 """
 _BALANCES = """
-INSERT INTO balances (token_id, account_id, amount, ranked_amount, transfers, address)
-SELECT token_id, account_id, amount + coalesce(minted, 0), amount + coalesce(minted, 0),
-       transfers + (minted IS NOT NULL)::int, address
-FROM sums JOIN accounts ON accounts.id = account_id
+INSERT INTO balances (token_id, account_id, amount, transfers)
+SELECT token_id, account_id, amount + coalesce(minted, 0), transfers + (minted IS NOT NULL)::int
+FROM sums
 """
 _TOTALS = """
 INSERT INTO token_totals (token_id, minted, transfers, holders)
@@ -128,13 +127,12 @@ def fill(url: str, size: Size) -> bool:
             return False
         connection.execute("COMMENT ON TABLE transfers IS NULL")
         empty(url)
-        segments = begin_segments(url, size.blocks * PER_BLOCK, PER_BLOCK)
         connection.execute("SET maintenance_work_mem = '1GB'; SET work_mem = '1GB'; SET hash_mem_multiplier = 2")
         with connection.transaction():  # so that who is interrupted leaves no tables without indexes
             for table in _LOADED:  # half the writing, and to those who read it is all the same
                 connection.execute(f"ALTER TABLE {table} SET UNLOGGED")
             with without_indexes(connection):
-                _load(connection, size, segments)
+                _load(connection, size)
         walk(url)
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")
@@ -145,14 +143,14 @@ def fill(url: str, size: Size) -> bool:
 def walk(url: str) -> None:
     """Have the product make its checkpoints, in a process of its own: Django reads its settings once."""
     finish = (
-        "import django, threading; django.setup(); from balances.walker import Walker; "
+        "import django, threading; django.setup(); from balances.checkpoint_worker import Walker; "
         "Walker(threading.Event()).finish()"
     )
     settings = {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "indexer_project.settings"}
     subprocess.run([sys.executable, "-c", finish], cwd=ROOT, env={**os.environ, **settings}, check=True)
 
 
-def _load(connection: Connection, size: Size, segments: list[int]) -> None:
+def _load(connection: Connection, size: Size) -> None:
     connection.execute(
         "INSERT INTO tokens (path, key, realm, standard, name, symbol, decimals, announcements)"
         " SELECT realm || '.T' || n || '.0000000', realm || '.T' || n, realm, true, 'Token ' || n, 'T' || n, 6, 1"
@@ -169,7 +167,6 @@ def _load(connection: Connection, size: Size, segments: list[int]) -> None:
         "accounts": size.accounts,
         "first": size.first_block * PER_BLOCK,
         "last": size.blocks * PER_BLOCK - 1,
-        "segments": segments,
     }
     connection.execute(_MOVES, numbers)
     connection.execute("ANALYZE transfers, accounts")

@@ -79,33 +79,29 @@ class Bench:
         assert row is not None
         return int(row[0])
 
-    def processors(self, number: int, transfers: int, *, ranked: bool = False) -> dict[str, float]:
-        """Apply `transfers` transfers through the postgres queue with so many processors.
-
-        `ranked`: and bring the list of holders up to date, which is another figure, and in the WAL too.
-        """
+    def processors(self, number: int, transfers: int) -> dict[str, float]:
+        """Apply `transfers` transfers through the postgres queue with so many processors, every index up to date."""
         fill_outbox(self.url, self.take_heights(transfers), transfers, self.accounts, MAX_MESSAGE_BYTES)
         before = self.wal()
-        said = self.children(["processor"] * number, **({"BENCH_RANKED": "yes"} if ranked else {}))
+        said = self.children(["processor"] * number)
         applied = sum(each["transfers"] for each in said)
         assert applied == transfers, (applied, transfers)
         return {
             "rate": transfers / max(each["seconds"] for each in said),
-            **({"ranked_rate": transfers / max(each["until_ranked"] for each in said)} if ranked else {}),
             "wal": (self.wal() - before) / transfers,
             "statements": sum(each["statements"] for each in said) / sum(each["batches"] for each in said),
             "rss_mb": max(each["rss_mb"] for each in said),
         }
 
     def warm_up(self, history: int, transfers: int) -> None:
-        """Apply a tenth of the history, at most two measurements, and rank the holders.
+        """Apply a tenth of the history, at most two measurements.
 
         The first change of a page since VACUUM or a checkpoint costs more; a ledger that grew by itself has few such
         pages.
         """
         left = min(history // 10, 2 * transfers)
         while left > 0:
-            self.processors(2, min(left, transfers), ranked=True)
+            self.processors(2, min(left, transfers))
             left -= transfers
 
     def floor(self, transfers: int) -> float:
@@ -145,13 +141,13 @@ def main() -> None:
         fill(url, history // 100, accounts)
         first, *young = (Bench(each, accounts) for each in copies(url, PAIRS + 1))
         first.warm_up(history // 100, transfers)
-        say(f"  2 processors: {shown(first.processors(2, transfers, ranked=True))}")
+        say(f"  2 processors: {shown(first.processors(2, transfers))}")
         middle = fill(url, history // 10, accounts)
         middle.warm_up(history // 10, transfers)
-        say(f"  2 processors: {shown(middle.processors(2, transfers, ranked=True))}")
+        say(f"  2 processors: {shown(middle.processors(2, transfers))}")
         bench = fill(url, history, accounts)
         bench.warm_up(history, transfers)
-        say(f"  2 processors: {shown(bench.processors(2, transfers, ranked=True))}")
+        say(f"  2 processors: {shown(bench.processors(2, transfers))}")
         pairs = []
         for each in young:
             each.warm_up(history // 100, transfers)
@@ -203,9 +199,8 @@ def status_of_huge_pages(url: str) -> str:
 
 
 def shown(each: Mapping[str, float]) -> str:
-    ranked = f", {each['ranked_rate']:,.0f} with the ranking of holders that follows" if "ranked_rate" in each else ""
     return (
-        f"{each['rate']:,.0f} transfers/s{ranked}, {each['statements']:.1f} statements a batch,"
+        f"{each['rate']:,.0f} transfers/s, {each['statements']:.1f} statements a batch,"
         f" {each['wal']:.0f} WAL bytes a transfer, {each['rss_mb']:.0f} MB"
     )
 

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from balances.ledger import segments
 from indexer_project import embedded_postgres
 
 _HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")
@@ -25,19 +24,17 @@ SHARED_MEMORY = 6_800 << 20
 """Bytes: the buffers, and what PostgreSQL keeps beside them."""
 
 LEDGER = (
-    ("transfers", "from_account_id", "segment, from_account_id, block_height, tx_index, event_index"),
-    ("transfers", "to_account_id", "segment, to_account_id, block_height, tx_index, event_index"),
+    ("transfers", "from_account_id", "from_account_id, block_height, tx_index, event_index"),
+    ("transfers", "to_account_id", "to_account_id, block_height, tx_index, event_index"),
     ("balances", "amount", "account_id, token_id"),
     ("accounts", "address", "address"),
 )
 """The walks of `load` over what both applying and answering touch."""
 
-_TRANSFER_BYTES = 84
-
 TABLES = (
     "blocks, transactions, chain, accepted_gaps, incomplete_heights, endpoint_states, synchronizer_states, outbox,"
-    " refused_events, set_aside_messages, tokens, token_totals, announcements, accounts, transfers, transfer_segments,"
-    " balances, ranking, checkpoint_walk, checkpoint_counts, checkpoint_marks, balance_checkpoints"
+    " refused_events, set_aside_messages, tokens, token_totals, announcements, accounts, transfers,"
+    " balances, checkpoint_walk, checkpoint_counts, checkpoint_marks, balance_checkpoints"
 )
 
 
@@ -108,26 +105,6 @@ def copies(url: str, number: int) -> list[str]:
             connection.execute(f'CREATE DATABASE "{copy}" TEMPLATE "{name}"')
             urls.append(parts._replace(path=f"/{copy}").geturl())
     return urls
-
-
-def begin_segments(url: str, transfers: int, per_block: int) -> list[int]:
-    """Have segments begin where processors would have begun them, in so many transfers; their first heights."""
-    least = segments.LEAST_BYTES // _TRANSFER_BYTES
-    first = [0]
-    while (following := first[-1] + max(least, first[-1] // (segments.SHARE - 1))) < transfers:
-        first.append(following)
-    heights = [each // per_block for each in first]
-    with psycopg.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO transfer_segments (first_height, bytes_before) VALUES (%s, %s)",
-            [(height, each * _TRANSFER_BYTES) for height, each in zip(heights[1:], first[1:], strict=True)],
-        )
-    return heights
-
-
-def segment_of(height: str) -> str:
-    """The segment of a height, an SQL expression; the parameter `segments` is what `begin_segments` gave."""
-    return f"(%(segments)s::bigint[])[width_bucket({height}, %(segments)s::bigint[])]"
 
 
 def load(url: str, *walks: tuple[str, str, str]) -> None:

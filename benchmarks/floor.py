@@ -21,22 +21,17 @@ def run() -> dict[str, float]:
     rows = movements(first, transfers, accounts)
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         ids: dict[str, int] = dict(connection.execute("SELECT address, id FROM accounts").fetchall())
-        segment = connection.execute("SELECT max(first_height) FROM transfer_segments").fetchone()
-    assert segment is not None
     of = [ids[address(number)] for number in range(accounts)]
     batches = []
     while batch := list(islice(rows, BATCH)):
         batches.append(
-            "".join(
-                f"{h}\t{of[s]}\t{of[r]}\t{x}\t0\t{t + 1}\t{amount}\t{segment[0] or 0}\n"
-                for h, x, t, s, r, amount in batch
-            ).encode()
+            "".join(f"{h}\t{of[s]}\t{of[r]}\t{x}\t0\t{t + 1}\t{amount}\n" for h, x, t, s, r, amount in batch).encode()
         )
     started = time.perf_counter()
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         connection.execute(
             "CREATE TEMP TABLE floor (block_height bigint, from_account_id bigint, to_account_id bigint, tx_index int,"
-            " event_index int, token_id int, amount numeric, segment bigint) ON COMMIT DELETE ROWS"
+            " event_index int, token_id int, amount numeric) ON COMMIT DELETE ROWS"
         )
         connection.commit()
         for rendered in batches:

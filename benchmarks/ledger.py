@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import psycopg
 
 from benchmarks.chain import CHAIN_ID
-from benchmarks.database import begin_segments, segment_of
 from events.outbox.message import Packed, Packer
 
 TOKENS = 100
@@ -33,7 +32,6 @@ def prefill(url: str, transfers: int, accounts: int) -> None:
     Done in SQL, with the indexes built afterwards, for nothing of it is measured.
     """
     blocks = transfers // TRANSFERS_PER_BLOCK
-    segments = begin_segments(url, transfers, TRANSFERS_PER_BLOCK)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
             "INSERT INTO tokens (path, key, realm, standard) SELECT 'gno.land/r/bench/token' || n || '.T' || n ||"
@@ -58,9 +56,8 @@ def prefill(url: str, transfers: int, accounts: int) -> None:
         # n^u, with u even from 0 to 1, is Zipf's law: the k-th of n is met in proportion to 1/k.
         connection.execute(
             "INSERT INTO transfers"
-            " (block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount, segment)"
-            " SELECT n / %(per)s, n %% %(per)s, 0, token_id, senders.id, recipients.id, amount,"
-            f" {segment_of('n / %(per)s')} FROM"
+            " (block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount)"
+            " SELECT n / %(per)s, n %% %(per)s, 0, token_id, senders.id, recipients.id, amount FROM"
             " (SELECT n, floor(%(tokens)s ^ random())::int AS token_id,"
             " floor(%(accounts)s ^ random())::int - 1 AS sender,"
             " floor(%(accounts)s ^ random())::int - 1 AS recipient, 1 + (random() * 1000)::int AS amount"
@@ -72,13 +69,11 @@ def prefill(url: str, transfers: int, accounts: int) -> None:
                 "tokens": TOKENS,
                 "accounts": accounts,
                 "last": transfers - 1,
-                "segments": segments,
             },
         )
         connection.execute(
-            "INSERT INTO balances (token_id, account_id, amount, ranked_amount, transfers, address)"
-            " SELECT token_id, account_id, sum(amount), sum(amount), count(*),"
-            " (SELECT address FROM accounts WHERE id = account_id) FROM ("
+            "INSERT INTO balances (token_id, account_id, amount, transfers)"
+            " SELECT token_id, account_id, sum(amount), count(*) FROM ("
             " SELECT block_height, token_id, to_account_id AS account_id, amount FROM transfers UNION ALL"
             " SELECT block_height, token_id, from_account_id, -amount FROM transfers) AS sides"
             " GROUP BY token_id, account_id ORDER BY min(block_height)"

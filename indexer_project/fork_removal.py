@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
-from balances.ledger.segments import LAST
 from balances.reconciliation.correction import Correction
 from blocks.incomplete_blocks import holes
 from blocks.models import Chain
@@ -29,6 +28,7 @@ from indexer_project.reparse import (
     correct_heights,
     patiently,
 )
+from postgres.limits import MAX_INT64
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ def _drop_batch(first: int) -> tuple[int, dict[str, int]]:
             },
         )
         # No message that waits is left half inside a batch: it is dropped with all that it tells of.
-        told_from, _ = backlog.span_of_pending(cursor.fetchone()[0], LAST)
+        told_from, _ = backlog.span_of_pending(cursor.fetchone()[0], MAX_INT64)
         lowest = max(first, told_from)
         cursor.execute(_PENDING, [lowest])
         waiting = cursor.fetchall()
@@ -174,7 +174,7 @@ def _drop_batch(first: int) -> tuple[int, dict[str, int]]:
             unknown = _unknown(span)
             correct_heights(span, unknown, wiring.profile(chain.chain_id))
             apply_within(unknown, [number for number, _ in waiting], chain.chain_id)
-        counts = {"transfers": Correction(lowest, LAST).make_so().removed}
+        counts = {"transfers": Correction(lowest, MAX_INT64).make_so().removed}
         for name, statement in _DELETE.items():
             cursor.execute(statement, [lowest])
             counts[name] = cursor.rowcount

@@ -31,8 +31,6 @@ class Lock(IntEnum):
     """Shared by transactions that apply messages, exclusive to one that corrects (`events.ledger_lock`)."""
     CORRECTION = 0x676E6F02
     """Held by the session that corrects, for all of its transactions (`events.ledger_lock`)."""
-    RANKING = 0x676E6F03
-    """Held by the session that ranks holders (`balances.ledger.ranking`)."""
     CHECKPOINTS = 0x676E6F04
     """Held by a transaction that makes checkpoints (`balances.history.checkpoints`)."""
 

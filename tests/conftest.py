@@ -11,7 +11,6 @@ import pytest
 from django.conf import settings
 from django.db import connections
 
-from balances.ledger import segments
 from demo.environment import direct_loopback
 from dev import localstack
 from events.queues.sqs.queue import SqsQueue, SqsSettings
@@ -43,8 +42,6 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.STATIC_ROOT = None
     settings.WHITENOISE_USE_FINDERS = False
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    # Whatever a test applies lies in several segments: another one begins as soon as the table has grown at all.
-    segments.LEAST_BYTES = 1
 
 
 @pytest.fixture(scope="session")

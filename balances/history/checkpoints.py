@@ -13,7 +13,6 @@ import psycopg
 from django.db import OperationalError, connection, transaction
 
 from balances.indexed_height import read_indexed_height
-from balances.ledger import segments
 from events import ledger_lock
 from postgres.locks import Lock
 
@@ -65,9 +64,7 @@ SELECT account_id FROM (
 """
 
 # The movements of accounts since their last marks, each once for each side that is the account's.
-_AFTER_THE_MARK = f"""
-{segments.between("due.since", "%(height)s")} AND block_height > due.since AND block_height <= %(height)s
-"""
+_AFTER_THE_MARK = "block_height > due.since AND block_height <= %(height)s"
 _MOVED = f"""
 due AS MATERIALIZED (
     SELECT account_id, coalesce(

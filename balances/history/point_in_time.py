@@ -10,7 +10,6 @@ from typing import Any
 from django.db import connection
 
 from balances.history.checkpoints import NOBODY
-from balances.ledger import segments
 
 # The account's last mark that counts at or below a height; −1 where it has none: its whole history is read.
 MARK = """coalesce((
@@ -28,10 +27,10 @@ _CHECKPOINT = """(
 
 # Movements of an account after its mark, by its own indexes. The token is no condition, lest PostgreSQL read all that
 # was ever moved of the token instead.
-_SIDE = f"""
-SELECT block_height, token_id, {{sign}}amount AS amount FROM transfers
-WHERE {segments.between("mark", "{height}")} AND {{side}} AND block_height > mark AND block_height <= {{height}}
-"""  # noqa: S608  # our own constants
+_SIDE = """
+SELECT block_height, token_id, {sign}amount AS amount FROM transfers
+WHERE {side} AND block_height > mark AND block_height <= {height}
+"""
 
 _AMOUNTS = f"""
 WITH pairs AS (

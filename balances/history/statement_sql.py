@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from django.db import connection
 
 from balances.history.point_in_time import MARK, points
-from balances.ledger import segments
 
 Place = tuple[int, int, int]
 """height, transaction index, event index."""
@@ -17,20 +16,18 @@ Place = tuple[int, int, int]
 # What an account sends to itself is on both sides, and is one transfer.
 _SIDES = """
 SELECT block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount FROM transfers
-WHERE {segments} AND from_account_id = %(account)s AND {condition}
+WHERE from_account_id = %(account)s AND {condition}
 UNION ALL
 SELECT block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount FROM transfers
-WHERE {segments} AND to_account_id = %(account)s AND from_account_id IS DISTINCT FROM %(account)s AND {condition}
+WHERE to_account_id = %(account)s AND from_account_id IS DISTINCT FROM %(account)s AND {condition}
 """
 
 _AFTER = "(block_height, tx_index, event_index) {} (%(height)s, %(tx_index)s, %(event_index)s)"
 
 _LATER = _SIDES.format(
-    segments=segments.between("low", "high"),
     condition=f"block_height > low AND block_height <= high AND {_AFTER.format('>')}",
 )
 _BEFORE = _SIDES.format(
-    segments=segments.between("%(height)s", "%(height)s"),
     condition=f"block_height = %(height)s AND {_AFTER.format('<=')}",
 )
 

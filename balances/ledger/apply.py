@@ -11,8 +11,7 @@ import msgspec
 from django.db import connection
 from msgspec.structs import replace
 
-from balances.ledger import ranking, segments
-from balances.ledger.deltas import MOVE, MOVE_AND_RANK
+from balances.ledger.deltas import MOVE
 from balances.ledger.token_metadata import Announced, announce
 from balances.token_flags import is_ephemeral
 from events.outbox.message import Message
@@ -23,7 +22,7 @@ from postgres.copy import copy_rows
 _STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     block_height bigint, tx_index int, event_index int, token_id int,
-    from_account_id bigint, to_account_id bigint, amount numeric, segment bigint
+    from_account_id bigint, to_account_id bigint, amount numeric
 ) ON COMMIT DELETE ROWS;
 DELETE FROM incoming;
 SET LOCAL work_mem = '64MB'
@@ -34,7 +33,7 @@ EMPTY_SIDE = -1
 
 Transfers = list[tuple[int, int, int, int, int, int, str]]
 
-_COLUMNS = "block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount, segment"
+_COLUMNS = "block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount"
 
 # Looked up in every batch: ids kept in memory would outlive a database that is restored from a backup. JSON, for the
 # planner takes it for few rows and probes the index in the order given; with an array it may read all accounts.
@@ -76,20 +75,18 @@ def apply(messages: Collection[Message], *, new: bool = False) -> int:
     think that nothing of them was says `new`, which is cheaper; then Django's `IntegrityError` says otherwise.
     """
     transfers = sum(len(message.transfers) for message in messages)
-    at_once = transfers <= ranking.AT_ONCE
     tokens = _intern_tokens(messages)
     if transfers:
         accounts = _intern_accounts(messages)
-        begin = segments.first_heights()
         in_order = sorted(messages, key=attrgetter("first_height"))
-        rows = [_rows(message, tokens, accounts, begin) for message in in_order]
+        rows = [_rows(message, tokens, accounts) for message in in_order]
         with connection.cursor() as cursor:
             cursor.execute(_STAGE)
             for table in ("incoming", "transfers") if new else ("incoming",):
                 with copy_rows(f"COPY {table} ({_COLUMNS}) FROM STDIN") as copy:
                     for of_message in rows:
                         copy.write(of_message)
-            cursor.execute((_NEW_MOVES if new else _UNKNOWN_MOVES) + (MOVE_AND_RANK if at_once else MOVE))
+            cursor.execute((_NEW_MOVES if new else _UNKNOWN_MOVES) + MOVE)
     announce(
         [
             Announced(height, tx, event, tokens[message.tokens[token][0]], name, symbol, decimals)
@@ -97,9 +94,6 @@ def apply(messages: Collection[Message], *, new: bool = False) -> int:
             for height, tx, event, token, name, symbol, decimals in message.announcements
         ]
     )
-    if not at_once:
-        # Last: until the commit it is a lock that every other processor may come to wait for.
-        ranking.fall_behind(min(message.first_height for message in messages))
     return transfers
 
 
@@ -120,16 +114,13 @@ def _with_transfers(message: Message, transfers: Transfers) -> Message:
     return replace(message, accounts=[message.accounts[side] for side in named], transfers=moved)
 
 
-def _rows(
-    message: Message, tokens: Mapping[str, int], accounts: Mapping[str, int], segments_begin: Sequence[int]
-) -> str:
+def _rows(message: Message, tokens: Mapping[str, int], accounts: Mapping[str, int]) -> str:
     """The transfers of a message with the ids of the database, as COPY reads them."""
     token_ids = [tokens[path] for path, _ in message.tokens]
     # The last one is the empty side, position −1.
     account_ids = [*(accounts[address] for address in message.accounts), r"\N"]
     return "".join(
-        f"{height}\t{tx}\t{event}\t{token_ids[token]}\t{account_ids[sender]}\t{account_ids[recipient]}\t{amount}\t"
-        f"{segments.segment_of(height, segments_begin)}\n"
+        f"{height}\t{tx}\t{event}\t{token_ids[token]}\t{account_ids[sender]}\t{account_ids[recipient]}\t{amount}\n"
         for height, tx, event, token, sender, recipient, amount in message.transfers
     )
 

@@ -1,7 +1,5 @@
 """What moved, added to balances and totals by applying messages or correcting transfers; and pairs that never moved."""
 
-from balances.ledger import segments
-
 # The rest of a statement that begins `WITH moves AS (…),`, one row a movement: token_id, from_account_id, to_account_id
 # (NULL: the empty side of a mint or a burn), amount, and number, how many transfers it is: 1, or -1 where one goes.
 # Rows are touched in the order of the tables' keys, balances before totals, so that writers wait in one direction only.
@@ -49,39 +47,23 @@ MORE_HOLDERS = """
     FROM changed JOIN {changes} AS changes USING (token_id, account_id) GROUP BY changed.token_id
 """
 
-_BALANCES = """
+# The rows of `changes`, added to balances.
+CHANGED_BALANCES = """
     INSERT INTO balances AS held (token_id, account_id, amount, transfers)
-    SELECT token_id, account_id, amount, transfers FROM changes ORDER BY account_id, token_id
+    SELECT token_id, account_id, amount, transfers FROM {changes} AS changes ORDER BY account_id, token_id
     ON CONFLICT (account_id, token_id) DO UPDATE SET
         amount = held.amount + excluded.amount,
         transfers = held.transfers + excluded.transfers
     RETURNING token_id, account_id, amount
 """
 
-# The rows of `changes`, added to balances and to the list of holders.
-RANKED_BALANCES = """
-    INSERT INTO balances AS held (token_id, account_id, amount, transfers, ranked_amount, address)
-    SELECT token_id, account_id, amount, transfers, amount, accounts.address
-    FROM {changes} AS changes JOIN accounts ON accounts.id = account_id ORDER BY account_id, token_id
-    ON CONFLICT (account_id, token_id) DO UPDATE SET
-        amount = held.amount + excluded.amount,
-        transfers = held.transfers + excluded.transfers,
-        ranked_amount = held.amount + excluded.amount,
-        address = excluded.address
-    RETURNING token_id, account_id, amount
-"""
+MOVE = _MOVE.format(
+    balances=CHANGED_BALANCES.format(changes="changes"),
+    holders=MORE_HOLDERS.format(changes="changes"),
+    added=ADDED_TO_TOTALS,
+)
 
-_PARTS = {"holders": MORE_HOLDERS.format(changes="changes"), "added": ADDED_TO_TOTALS}
-
-MOVE = _MOVE.format(balances=_BALANCES, **_PARTS)
-"""The list of holders is left as it is (`balances/ledger/ranking.py`): no index follows, two thirds cheaper."""
-
-MOVE_AND_RANK = _MOVE.format(balances=RANKED_BALANCES.format(changes="changes"), **_PARTS)
-"""The list of holders follows at once."""
-
-_MOVED = f"""
-SELECT FROM transfers WHERE {segments.EVERY} AND {{side}} = gone.account_id AND token_id = gone.token_id
-"""  # our own constant
+_MOVED = "SELECT FROM transfers WHERE {side} = gone.account_id AND token_id = gone.token_id"
 
 # An account whose last transfer of a token went has never held it. Accounts themselves stay: an address is no claim.
 FORGET_BALANCES = f"""

@@ -4,14 +4,13 @@ from typing import Any
 
 from django.db import connection
 
-from balances.ledger import segments
 from balances.queries.scan_budgets import SCAN
 
 # The ends of the two indexes that begin with the account; as ranges, so that no other way is thought shorter.
 _END = """
 SELECT block_height FROM transfers
-WHERE {segments} AND ({column}, block_height) >= (account.id, 0) AND {column} <= account.id
-ORDER BY segment {order}, {column} {order}, block_height {order}, tx_index {order}, event_index {order} LIMIT 1
+WHERE ({column}, block_height) >= (account.id, 0) AND {column} <= account.id
+ORDER BY {column} {order}, block_height {order}, tx_index {order}, event_index {order} LIMIT 1
 """
 
 _SUMMARY = """
@@ -24,7 +23,7 @@ FROM accounts AS account CROSS JOIN LATERAL (
 WHERE account.address = %(address)s
 """
 _ENDS = {
-    f"{end}_{side}": _END.format(segments=segments.EVERY, column=column, order=order)
+    f"{end}_{side}": _END.format(column=column, order=order)
     for end, order in (("first", "ASC"), ("last", "DESC"))
     for side, column in (("out", "from_account_id"), ("in", "to_account_id"))
 }

@@ -47,16 +47,14 @@ class Moment:
         return {"height": self.height, "time": None if self.time is None else rfc3339(self.time)}
 
 
-def moment(when: When, *, ranked: bool = False) -> Moment:
+def moment(when: When) -> Moment:
     """The moment that is meant, in the caller's snapshot: at a time, the last block up to then.
-
-    `ranked`: for an answer that is read from the list of holders.
 
     Raises `NotIndexed` when it is not known for sure yet, and `BadParameter` when it is before everything.
     """
     with connection.cursor() as cursor:
         cursor.execute(*asking(when))
-        return moment_of(when, cursor.fetchone(), ranked=ranked)
+        return moment_of(when, cursor.fetchone())
 
 
 def asking(when: When) -> Statement:
@@ -66,11 +64,10 @@ def asking(when: When) -> Statement:
     return _AT_TIME, {"time": when.time}
 
 
-def moment_of(when: When, found: Sequence[Any] | None, *, ranked: bool = False) -> Moment:
+def moment_of(when: When, found: Sequence[Any] | None) -> Moment:
     """As `moment`."""
     start, height, time, following, *row = found or (0, when.height, None, None)
-    indexed_height = indexed_height_of(row or None)
-    indexed = indexed_height.ranked if ranked else indexed_height.height
+    indexed = indexed_height_of(row or None).height
     name, asked = ("height", str(when.height)) if when.time is None else ("time", rfc3339(when.time))
     if height is not None and height < start:
         raise BadParameter(name, f"{asked} is before the index begins", f"From height {start} on")

@@ -37,14 +37,13 @@ LEFT JOIN (
 ) ON held.token_id = token.id AND held.account_id = ANY({account_balances.ACCOUNTS})
 """
 
-# In the order in which accounts were first seen: that of the largest now is another every moment. What a backfill has
-# not ranked yet moved above the height that is ranked (`balances/ledger/ranking.py`).
+# In the order in which accounts were first seen: that of the largest now is another every moment.
 _HOLDERS = """
 SELECT token.id, held.account_id, accounts.address
 FROM (SELECT id, path FROM tokens WHERE id = ANY(%(tokens)s) ORDER BY path) AS token
 CROSS JOIN LATERAL (
     SELECT account_id FROM balances
-    WHERE token_id = token.id AND ranked_amount IS NOT NULL
+    WHERE token_id = token.id
       AND account_id > CASE token.path WHEN %(path)s THEN %(after)s ELSE -1 END
     ORDER BY account_id LIMIT %(limit)s
 ) AS held
@@ -89,7 +88,7 @@ def tokens(wanted: TokenFilters, part: PageRequest) -> Page:
 
 def holders(wanted: BalanceFilters, part: PageRequest) -> Page:
     """Every account that held the tokens that `wanted.tokens` mean; by token path, in order of first appearance."""
-    at = moment(_when(wanted), ranked=True)
+    at = moment(_when(wanted))
     found, last = _holders(at, wanted, part)
     rows = [
         {"address": address, "tokenPath": token.path, "amount": amount, "flags": token.flags}
@@ -100,7 +99,7 @@ def holders(wanted: BalanceFilters, part: PageRequest) -> Page:
 
 def shares(wanted: BalanceFilters, part: PageRequest) -> Page:
     """As `holders`, each with its share of what there was of the token."""
-    at = moment(_when(wanted), ranked=True)
+    at = moment(_when(wanted))
     found, last = _holders(at, wanted, part)
     supplies = point_in_time.supplies_at(at.height, {token.id for token, _, _ in found})
     rows = [

@@ -1,10 +1,10 @@
 """Holders of a token, largest first. Hand-written SQL lives here.
 
-The order is (token path, amount descending, address), which the index `balance_holders` has for each token. A condition
-such as "amount, then address, after the cursor" would make PostgreSQL step over every holder of the same amount, and
-"amount <> 0" over every empty account: so a page is put together from ranges of the index, each read in order.
-
-`ranked_amount` is the amount, but while a backfill goes on: then it is what it was at `IndexedHeight.ranked`, or later.
+The order is (token path, amount descending, account id): of equal amounts, the account that was seen first. Two partial
+indexes have it for each token, `balance_holders` of amounts above zero and `balance_rest` of all others, so every range
+names the sign of its amounts. A condition such as "amount, then account, after the cursor" would make PostgreSQL step
+over every holder of the same amount, and "amount <> 0" over every empty account: so a page is put together from ranges
+of the indexes, each read in order.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,25 +19,31 @@ from balances.queries.token_lookup import Meant, Resolved, resolving, resolving_
 
 SHARE_DIGITS = 12
 
+_ABOVE_ZERO, _ZERO_OR_BELOW = "amount > 0", "amount <= 0"
+"""The conditions of the two partial indexes, which a range must name."""
+
 _RANGE = """(
-    SELECT token_id, ranked_amount, address FROM balances
-    WHERE token_id = {of} AND ranked_amount IS NOT NULL AND {condition}
-    ORDER BY ranked_amount DESC, address LIMIT %(limit)s
+    SELECT token_id, amount, account_id FROM balances
+    WHERE token_id = {of} AND {condition}
+    ORDER BY amount DESC, account_id LIMIT %(limit)s
 )"""
 
+# A subquery and no join: addresses are looked up by id, whatever the planner expects of the number of rows.
+_ADDRESS = "(SELECT address FROM accounts WHERE id = account_id)"
+
 # In one value, for else what is said of the token would be said beside each holder.
-_AT_ONCE = """
+_AT_ONCE = f"""
 CROSS JOIN LATERAL (
-    SELECT json_agg(json_build_array(ranked_amount, address)) AS pairs FROM ({ranges}) AS found
+    SELECT json_agg(json_build_array(amount, account_id, {_ADDRESS})) AS holders FROM ({{ranges}}) AS holder
 ) AS held
-"""
+"""  # noqa: S608  # our own constant
 
 # The tokens come in order of path, so PostgreSQL stops (incremental sort) as soon as the page is full.
 _OF_TOKENS = """(
-    SELECT held.token_id, held.ranked_amount, held.address
+    SELECT held.token_id, held.amount, held.account_id
     FROM (SELECT id, path FROM tokens WHERE id = ANY(%(tokens)s) ORDER BY path) AS token
     CROSS JOIN LATERAL ({ranges}) AS held
-    ORDER BY token.path, held.ranked_amount DESC, held.address LIMIT %(limit)s
+    ORDER BY token.path, held.amount DESC, held.account_id LIMIT %(limit)s
 )"""
 
 
@@ -66,6 +72,8 @@ def _holders(
 ) -> Stages[Page]:
     meant, found = yield from _found(wanted, part)
     tokens = {token.id: token for token in meant.tokens if wanted.standard in (None, token.standard)}
+    holding = [row for row in found if row[0] in tokens]
+    holding.sort(key=lambda row: (tokens[row[0]].path, -row[1], row[2]))  # as the database's collation "C" does
     rows = [
         {
             "address": address,
@@ -73,20 +81,15 @@ def _holders(
             "amount": int(amount),
             **beside(tokens[token_id], int(amount)),
         }
-        for token_id, amount, address in found
-        if token_id in tokens
+        for token_id, amount, _, address in holding
     ]
-    rows.sort(key=_order)  # code points order as the database's collation "C" does
     searched = None if meant.complete_to is None else (meant.complete_to, -MAX_AMOUNT, LAST)
     return page_of(rows, part.limit, lambda row: (row["tokenPath"], row["amount"], row["address"]), searched=searched)
 
 
-def _order(row: dict[str, Any]) -> tuple[str, int, str]:
-    return row["tokenPath"], -row["amount"], row["address"]
-
-
 def _found(wanted: BalanceFilters, part: PageRequest) -> Stages[tuple[Meant, list[Row]]]:
-    """The tokens that are meant, and up to three times `limit` + 1 of (token id, amount, address), in no order.
+    """The tokens that are meant, and up to three times `limit` + 1 of (token id, amount, account id, address), in no
+    order.
 
     The next ones after the position are among them.
     """
@@ -95,23 +98,26 @@ def _found(wanted: BalanceFilters, part: PageRequest) -> Stages[tuple[Meant, lis
         values["path"], values["amount"], values["address"] = part.after
     following = [f"{each} AND token.path > %(path)s" for each in _ranges(wanted)]
     if part.after:
-        following += [f"{each} AND token.path = %(path)s" for each in _after(wanted)]
+        following += [f"{each} AND token.path = %(path)s" for each in _after(wanted, values["amount"])]
     join = _AT_ONCE.format(ranges=_union(following, "token.id"))
-    one = yield from resolving_one(wanted.tokens, beside="token.id, held.pairs", join=join, values=values)
+    one = yield from resolving_one(wanted.tokens, beside="token.id, held.holders", join=join, values=values)
     if one is not None:
-        meant, ((token_id, pairs),) = one
-        return meant, [(token_id, amount, address) for amount, address in pairs or ()]
+        meant, ((token_id, held),) = one
+        return meant, [(token_id, *holder) for holder in held or ()]
     path = values["path"]
     meant = yield from resolving(wanted.tokens, wanted.spelled_in, LOOKED_UP, path)
     tokens: Sequence[Resolved] = [token for token in meant.tokens if wanted.standard in (None, token.standard)]
     parts = []
     if same := [token.id for token in tokens if token.path == path]:
         values["token"] = same[0]
-        parts = [_union(_after(wanted), "%(token)s")]
+        parts = [_union(_after(wanted, values["amount"]), "%(token)s")]
     if rest := [token.id for token in tokens if token.path > path]:
         values["tokens"] = rest
         parts.append(_OF_TOKENS.format(ranges=_union(_ranges(wanted), "token.id")))
-    return meant, (yield " UNION ALL ".join(parts), values) if parts else []
+    if not parts:
+        return meant, []
+    union = " UNION ALL ".join(parts)
+    return meant, (yield f"SELECT token_id, amount, account_id, {_ADDRESS} FROM ({union}) AS holder", values)  # noqa: S608  # our own constants
 
 
 def _union(conditions: Sequence[str], token: str) -> str:
@@ -119,13 +125,16 @@ def _union(conditions: Sequence[str], token: str) -> str:
 
 
 def _ranges(wanted: BalanceFilters) -> list[str]:
-    """Conditions of the ranges that hold the amounts that are wanted."""
-    if wanted.least is not None:
-        return ["ranked_amount >= %(least)s" if wanted.least or wanted.include_zero else "ranked_amount > 0"]
-    return ["true"] if wanted.include_zero else ["ranked_amount > 0", "ranked_amount < 0"]
+    """Conditions of the ranges that hold the amounts that pass the filters."""
+    least = "" if wanted.least is None else " AND amount >= %(least)s"
+    if wanted.least is not None and not wanted.include_zero:
+        return [f"{_ABOVE_ZERO}{least}"]
+    return [f"{_ABOVE_ZERO}{least}", f"{_ZERO_OR_BELOW}{least}" if wanted.include_zero else "amount < 0"]
 
 
-def _after(wanted: BalanceFilters) -> list[str]:
+def _after(wanted: BalanceFilters, amount: int) -> list[str]:
     """Conditions of the ranges that follow the position within its token."""
-    below = [f"ranked_amount < %(amount)s AND {each}" for each in _ranges(wanted)]
-    return ["ranked_amount = %(amount)s AND address > %(address)s", *below]
+    sign = _ABOVE_ZERO if amount > 0 else _ZERO_OR_BELOW
+    below = [f"amount < %(amount)s AND {each}" for each in _ranges(wanted)]
+    last = "(SELECT id FROM accounts WHERE address = %(address)s)"
+    return [f"{sign} AND amount = %(amount)s AND account_id > {last}", *below]

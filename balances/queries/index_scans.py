@@ -9,15 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from balances.ledger import segments
 from balances.queries.staged_query import Stages
 from postgres.limits import MAX_INT64
 
 Place = tuple[int, int, int]
 """height, transaction index, event index."""
 
-# The segment is there to be ordered by (`Walk.first`).
-COLUMNS = "block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount, segment"
+COLUMNS = "block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount"
 
 _LOW = "%(low_height)s, %(low_tx)s, %(low_event)s"
 _HIGH = "%(high_height)s, %(high_tx)s, %(high_event)s"
@@ -32,12 +30,10 @@ ORDER BY block_height {{order}}, tx_index {{order}}, event_index {{order}} {{cut
 # transfers backwards finds some soon, which is true of most tokens, and for a rare one reads the whole table.
 _ONE = f"""
 SELECT {{columns}} FROM transfers
-WHERE {{segments}}({{column}}, block_height, tx_index, event_index) >= (walk.id, {_LOW})
+WHERE ({{column}}, block_height, tx_index, event_index) >= (walk.id, {_LOW})
 AND ({{column}}, block_height, tx_index, event_index) < (walk.id, {_HIGH})
 ORDER BY {{first}}block_height {{order}}, tx_index {{order}}, event_index {{order}} {{cut}}
 """  # noqa: S608  # our own constants
-
-_SEGMENTS = segments.between("%(low_height)s", "%(high_height)s")
 
 _EACH = "SELECT moved.* FROM unnest({ids}) AS walk (id) CROSS JOIN LATERAL ({one}) AS moved"
 
@@ -86,26 +82,14 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Along the index that begins with `column`, for each of `ids`, an SQL array; the column "" is that of all.
-
-    Those by account begin with the segment, whose order is that of heights (`balances/ledger/segments.py`).
-    """
+    """Along the index that begins with `column`, for each of `ids`, an SQL array; the column "" is that of all."""
 
     column: str = ""
     ids: str = ""
 
-    @property
-    def segments(self) -> str:
-        return f"{_SEGMENTS} AND " if self._by_account else ""
-
     def first(self, order: str) -> str:
         """What the index is ordered by before the place."""
-        columns = ("segment", self.column) if self._by_account else (self.column,) if self.column else ()
-        return "".join(f"{column} {order}, " for column in columns)
-
-    @property
-    def _by_account(self) -> bool:
-        return self.column in ("from_account_id", "to_account_id")
+        return f"{self.column} {order}, " if self.column else ""
 
 
 def _next(place: Place) -> Place:
@@ -136,7 +120,7 @@ def first_found(walks: Sequence[Walk], between: Between, also: str = "") -> str:
 def _sql(walk: Walk, columns: str, between: Between, cut: str, also: str = "") -> str:
     first = walk.first(between.order)
     one = (_ONE if walk.column else _ALL).format(
-        columns=columns, column=walk.column, segments=walk.segments, first=first, order=between.order, cut=cut
+        columns=columns, column=walk.column, first=first, order=between.order, cut=cut
     )
     if also:
         one = _SEEN.format(seen=one, also=also, first=first, order=between.order)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from django.db import connection
 
 from balances.indexed_height import IndexedHeight, read_indexed_height
-from balances.ledger import segments
 from balances.reconciliation import expected_sums
 from blocks import gaps
 from postgres.snapshot import one_snapshot
@@ -39,7 +38,7 @@ WHERE kept <> added_up ORDER BY tokens.path, accounts.address, kind LIMIT {SHOWN
 """  # noqa: S608  # our own constants
 
 # What was applied beyond the indexed height is taken off again: there, the incoming half may be the one that waits.
-_LATER = f"block_height > %(indexed)s AND {segments.between('%(indexed)s', str(segments.LAST))}"
+_LATER = "block_height > %(indexed)s"
 # Those that count first: anybody can make any number of the others.
 _NEGATIVE = f"""
 SELECT tokens.path, accounts.address, held.amount - later.amount AS amount, standard, tokens.path = realm AS by_realm
@@ -57,28 +56,12 @@ WHERE held.amount < 0 AND held.amount < later.amount
 ORDER BY standard DESC, by_realm, tokens.path, accounts.address LIMIT {SHOWN}
 """  # noqa: S608  # our own constants
 
-# Only when it is said to be level: while a backfill goes on, the list of holders follows later.
-_RANKING = f"""
-SELECT tokens.path, accounts.address, coalesce(ranked_amount, 0), amount
-FROM balances JOIN tokens ON tokens.id = token_id JOIN accounts ON accounts.id = account_id
-WHERE NOT EXISTS (SELECT FROM ranking WHERE state <> 'level')
-AND (ranked_amount IS DISTINCT FROM amount OR balances.address IS DISTINCT FROM accounts.address)
-ORDER BY tokens.path, accounts.address LIMIT {SHOWN}
-"""  # noqa: S608  # our own constants
-
 _CHECKPOINTS = f"""
 SELECT tokens.path, accounts.address, balance, right_balance
 FROM ({expected_sums.CHECKPOINTS}) AS found
 LEFT JOIN tokens ON tokens.id = token_id LEFT JOIN accounts ON accounts.id = account_id
 ORDER BY tokens.path, accounts.address, block_height LIMIT {SHOWN}
 """  # noqa: S608  # our own constants
-
-_SEGMENTS = f"""
-SELECT tokens.path, segment, right_segment
-FROM transfers CROSS JOIN LATERAL (SELECT {segments.holding("block_height")} AS right_segment) AS found
-LEFT JOIN tokens ON tokens.id = token_id
-WHERE segment <> right_segment ORDER BY block_height, tx_index, event_index LIMIT {SHOWN}
-"""  # noqa: S608  # our own constant
 
 _COUNTS = """
 SELECT (SELECT count(*) FROM tokens), (SELECT count(*) FROM balances),
@@ -91,11 +74,9 @@ class Break:
     """Two numbers that should be one. `address` is empty where it is about the token as a whole. Raw units.
 
     `kind`: supply (sum of balances against minted − burned), minted, burned, transfers, holders (kept against added
-    up), negative (at the indexed height, against 0), ranking (its place in the list of holders against the balance),
-    balance and movements (sum and number of its transfers, kept against added up), checkpoint (what was held at a
-    height of the past, kept against added up; without an address: by nobody, which is the supply with a minus), segment
-    (of a transfer, kept against that of its height), chain (blocks that do not link, told in `detail`; no token, no
-    numbers).
+    up), negative (at the indexed height, against 0), balance and movements (sum and number of its transfers, kept
+    against added up), checkpoint (balance at an earlier height, kept against added up; without an address: the supply
+    with a minus), chain (blocks that do not link, described in `detail`; no token, no numbers).
 
     Only of negatives it is told what token it is. `standard`: stamped by the chain's GRC20 library, or of a chain that
     has none. `by_realm`: its realm stamps its events itself, so it may contradict itself.
@@ -148,11 +129,6 @@ def audit(*, deep: bool) -> Audit:
         cursor.execute(_NEGATIVE, {"indexed": indexed_height.height})
         for path, address, amount, standard, by_realm in cursor.fetchall():
             breaks.append(Break("negative", path, address, int(amount), 0, standard, by_realm))
-        cursor.execute(_RANKING)
-        breaks += [
-            Break("ranking", path, address, int(ranked), int(amount))
-            for path, address, ranked, amount in cursor.fetchall()
-        ]
         if deep:
             cursor.execute(_BALANCES)
             for path, address, kind, kept, right in cursor.fetchall():
@@ -160,8 +136,6 @@ def audit(*, deep: bool) -> Audit:
             cursor.execute(_CHECKPOINTS)
             for path, address, kept, right in cursor.fetchall():
                 breaks.append(Break("checkpoint", path or "", address or "", int(kept or 0), int(right or 0)))
-            cursor.execute(_SEGMENTS)
-            breaks += [Break("segment", path or "", "", kept, right) for path, kept, right in cursor.fetchall()]
         cursor.execute(_COUNTS)
         tokens, balances, transfers = cursor.fetchone()
     return Audit(breaks, indexed_height, tokens, balances, int(transfers), deep)

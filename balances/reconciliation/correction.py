@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from django.db import connection
 
 from balances.history import checkpoints
-from balances.ledger import segments
-from balances.ledger.deltas import FORGET_BALANCES, MOVE_AND_RANK
+from balances.ledger.deltas import FORGET_BALANCES, MOVE
 from balances.reconciliation import token_metadata
 from balances.token_flags import is_ephemeral
 from blocks.spans import Span
@@ -47,25 +46,23 @@ ORDER BY address ON CONFLICT (address) DO NOTHING
 """
 
 # One row for each transfer that is not as it should be; was_… is NULL where it is missing, is_… where it is too many.
-_DIFFERING = f"""
+_DIFFERING = """
 CREATE TEMPORARY TABLE differing ON COMMIT DROP AS
 SELECT block_height, tx_index, event_index,
        was.token_id AS was_token, was.from_account_id AS was_from, was.to_account_id AS was_to,
        was.amount AS was_amount,
-       is_.token_id AS is_token, is_.from_account_id AS is_from, is_.to_account_id AS is_to, is_.amount AS is_amount,
-       is_.segment AS is_segment
+       is_.token_id AS is_token, is_.from_account_id AS is_from, is_.to_account_id AS is_to, is_.amount AS is_amount
 FROM (SELECT * FROM transfers WHERE block_height BETWEEN %s AND %s AND NOT block_height <@ %s::int8multirange) AS was
 FULL JOIN (
     SELECT block_height, tx_index, event_index, tokens.id AS token_id, senders.id AS from_account_id,
-           recipients.id AS to_account_id, amount,
-           {segments.holding("block_height")} AS segment
+           recipients.id AS to_account_id, amount
     FROM rederived JOIN tokens ON tokens.path = token
     LEFT JOIN accounts AS senders ON senders.address = from_address
     LEFT JOIN accounts AS recipients ON recipients.address = to_address
 ) AS is_ USING (block_height, tx_index, event_index)
-WHERE (was.token_id, was.from_account_id, was.to_account_id, was.amount, was.segment)
-      IS DISTINCT FROM (is_.token_id, is_.from_account_id, is_.to_account_id, is_.amount, is_.segment)
-"""  # noqa: S608  # our own constant
+WHERE (was.token_id, was.from_account_id, was.to_account_id, was.amount)
+      IS DISTINCT FROM (is_.token_id, is_.from_account_id, is_.to_account_id, is_.amount)
+"""
 
 _COUNT = """
 SELECT count(*) FILTER (WHERE was_token IS NULL), count(*) FILTER (WHERE is_token IS NULL),
@@ -79,15 +76,14 @@ AND (transfers.block_height, transfers.tx_index, transfers.event_index) = (d.blo
 """
 
 _CHANGE = """
-UPDATE transfers SET token_id = is_token, from_account_id = is_from, to_account_id = is_to, amount = is_amount,
-                     segment = is_segment
+UPDATE transfers SET token_id = is_token, from_account_id = is_from, to_account_id = is_to, amount = is_amount
 FROM differing AS d WHERE d.was_token IS NOT NULL AND d.is_token IS NOT NULL
 AND (transfers.block_height, transfers.tx_index, transfers.event_index) = (d.block_height, d.tx_index, d.event_index)
 """
 
 _ADD = """
-INSERT INTO transfers (block_height, from_account_id, to_account_id, tx_index, event_index, token_id, amount, segment)
-SELECT block_height, is_from, is_to, tx_index, event_index, is_token, is_amount, is_segment
+INSERT INTO transfers (block_height, from_account_id, to_account_id, tx_index, event_index, token_id, amount)
+SELECT block_height, is_from, is_to, tx_index, event_index, is_token, is_amount
 FROM differing WHERE was_token IS NULL
 ORDER BY block_height, tx_index, event_index ON CONFLICT (block_height, tx_index, event_index) DO NOTHING
 """
@@ -98,7 +94,7 @@ WITH moves (token_id, from_account_id, to_account_id, amount, number) AS (
     SELECT was_token, was_from, was_to, -was_amount, -1 FROM differing WHERE was_token IS NOT NULL
     UNION ALL SELECT is_token, is_from, is_to, is_amount, 1 FROM differing WHERE is_token IS NOT NULL
 ),
-{MOVE_AND_RANK}"""  # noqa: S608  # both parts are constants of ours
+{MOVE}"""  # noqa: S608  # both parts are constants of ours
 
 _FORGET_BALANCES = FORGET_BALANCES.format(
     pairs="(SELECT was_token AS token_id, unnest(ARRAY[was_from, was_to]) AS account_id FROM differing GROUP BY 1, 2)"

@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 from django.db import connection, transaction
 
-from balances.ledger.deltas import ADDED_TO_TOTALS, FORGET_BALANCES, MORE_HOLDERS, RANKED_BALANCES
+from balances.ledger.deltas import ADDED_TO_TOTALS, CHANGED_BALANCES, FORGET_BALANCES, MORE_HOLDERS
 from balances.reconciliation import expected_sums
 from events import ledger_lock
 
@@ -28,7 +28,7 @@ FROM ({found}) AS found WHERE NOT {agree}
 """
 
 _BALANCES = f"""
-WITH changed AS ({RANKED_BALANCES.format(changes="wrong_balances")})
+WITH changed AS ({CHANGED_BALANCES.format(changes="wrong_balances")})
 UPDATE token_totals AS totals SET holders = totals.holders + more.holders
 FROM ({MORE_HOLDERS.format(changes="wrong_balances")}) AS more WHERE more.token_id = totals.token_id
 """  # noqa: S608  # our own constants

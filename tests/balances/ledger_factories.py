@@ -47,16 +47,6 @@ SELECT 'account', token_id, account_id, held.amount, held.transfers, sides.amoun
        NULL, NULL, NULL, NULL
 FROM balances AS held FULL JOIN sides USING (token_id, account_id)
 WHERE (held.amount, held.transfers) IS DISTINCT FROM (sides.amount, sides.transfers)
-UNION ALL
-SELECT 'ranking', token_id, account_id, ranked_amount, amount, NULL, NULL, NULL, NULL, NULL, NULL
-FROM balances JOIN accounts ON accounts.id = account_id
-WHERE (ranked_amount, balances.address) IS DISTINCT FROM (amount, accounts.address)
-AND NOT EXISTS (SELECT FROM ranking WHERE state <> 'level')
-UNION ALL
-SELECT 'segment', token_id, block_height, tx_index, event_index, segment, NULL, NULL, NULL, NULL, NULL
-FROM transfers WHERE segment <> coalesce(
-    (SELECT max(first_height) FROM transfer_segments WHERE first_height <= block_height), 0
-)
 """
 
 

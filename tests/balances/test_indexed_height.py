@@ -11,9 +11,7 @@ pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
 
 def indexed_height(indexed: int, includes_up_to: int, contiguous: int) -> IndexedHeight:
-    return IndexedHeight(
-        CHAIN, height=indexed, includes_up_to=includes_up_to, contiguous=contiguous, tip=1_000_000, ranked=indexed
-    )
+    return IndexedHeight(CHAIN, height=indexed, includes_up_to=includes_up_to, contiguous=contiguous, tip=1_000_000)
 
 
 def mint(height: int) -> list[Row]:

@@ -14,7 +14,7 @@ def ledger() -> dict[str, Any]:
     sides = ("from_account__address", "to_account__address")
     return {
         "transfers": sorted(map(repr, Transfer.objects.values_list(*place, "token__path", *sides, "amount"))),
-        "balances": sorted(Balance.objects.values_list("token__path", "account__address", "address", "amount")),
+        "balances": sorted(Balance.objects.values_list("token__path", "account__address", "amount")),
         "totals": sorted(TokenTotals.objects.values_list("token__path", "minted", "burned", "transfers", "holders")),
         "tokens": sorted(
             map(

@@ -111,16 +111,16 @@ def test_a_session_lock_of_a_silent_process_is_free_again(monkeypatch: pytest.Mo
     lost: list[bool] = []
 
     def work(pause: Any) -> None:
-        assert locks.try_lock_session(Lock.RANKING)
+        assert locks.try_lock_session(Lock.CORRECTION)
         pause()
         try:
-            locks.unlock_session(Lock.RANKING)
+            locks.unlock_session(Lock.CORRECTION)
         except OperationalError:
             lost.append(True)
 
     with somebody(work):
-        until(lambda: locks.try_lock_session(Lock.RANKING), "the lock of the frozen process")
-        locks.unlock_session(Lock.RANKING)
+        until(lambda: locks.try_lock_session(Lock.CORRECTION), "the lock of the frozen process")
+        locks.unlock_session(Lock.CORRECTION)
     assert lost, "it learns that it lost the lock"
     with connection.cursor() as cursor:
         cursor.execute("SHOW idle_session_timeout")
@@ -134,7 +134,7 @@ def test_a_process_that_is_frozen_within_a_statement_loses_its_lock(
     monkeypatch.setattr(locks, "FROZEN_SECONDS", 0.2)
     with closing(connect()) as frozen:
         frozen.execute("CREATE TEMPORARY TABLE sent (line text)")
-        frozen.execute(f"SELECT pg_advisory_lock({Lock.RANKING.key})")
+        frozen.execute(f"SELECT pg_advisory_lock({Lock.CORRECTION.key})")
         # Sent, and from then on silent: the server is in the middle of a statement and waits for its client.
         statement = (
             b"COPY sent FROM STDIN" if where == "copy" else b"SELECT repeat('x', 1000) FROM generate_series(1, 99999)"
@@ -145,7 +145,7 @@ def test_a_process_that_is_frozen_within_a_statement_loses_its_lock(
         frozen.pgconn.flush()
         until(locks.end_stuck_holders, "the frozen session ended")
         assert "A frozen process holds a lock" in caplog.text
-        until(lambda: free(Lock.RANKING), "the lock")
+        until(lambda: free(Lock.CORRECTION), "the lock")
 
 
 def free(lock: Lock) -> bool:

@@ -1,7 +1,7 @@
 """What a list is asked for: which rows, which part of them, and how to answer."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Generic
 
 from django.http import QueryDict
@@ -17,14 +17,10 @@ from balances.queries.page import Filters, PageRequest, Position
 
 @dataclass(frozen=True, slots=True)
 class ResponseOptions:
-    """How to answer, whatever is asked for. `min_height`: the indexed height to wait for, None for none.
-
-    `ranked`: the answer is as true as the list of holders is, which a backfill leaves behind.
-    """
+    """How to answer, whatever the rows. `min_height`: the indexed height to wait for, None for none."""
 
     text_amounts: bool
     min_height: int | None
-    ranked: bool = False
 
     def truth(self, indexed_height: IndexedHeight) -> IndexedHeight:
         """How far the answer is true, in a snapshot of which this is the progress.
@@ -33,7 +29,7 @@ class ResponseOptions:
         """
         if indexed_height.conflict_stored:
             raise ChainContradicted(indexed_height.conflict, indexed_height.height)
-        return indexed_height.of_holders() if self.ranked else indexed_height
+        return indexed_height
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +53,18 @@ def parse_list_request(
     allowed: Collection[str],
     parse_filters: Callable[[QueryDict], Filters],
     shape: Shape | Callable[[Filters], Shape],
-    ranked: Callable[[Filters], bool] = lambda _: False,
 ) -> ListRequest[Filters]:
     """What a list route is asked for. Raises `BadParameter`.
 
-    `allowed`: the parameters that the route has. `parse_filters`: reads its filters. `shape`: of its cursors. `ranked`:
-    whether it is read from the list of holders.
+    `allowed`: the parameters that the route has. `parse_filters`: reads its filters. `shape`: of its cursors.
     """
     parsing.check_names(query, allowed)
     filters = parse_filters(query)
     limit = parsing.whole(query, "limit", 1, MAX_LIMIT)
     scope = scope_of(route, filters)
     after = _after(query, scope, shape(filters) if callable(shape) else shape)
-    options = replace(_response_options(query), ranked=ranked(filters))
-    return ListRequest(filters, PageRequest(limit or DEFAULT_LIMIT, after), scope, limit is not None, options)
+    page = PageRequest(limit or DEFAULT_LIMIT, after)
+    return ListRequest(filters, page, scope, limit is not None, _response_options(query))
 
 
 def scope_of(route: str, filters: object) -> str:

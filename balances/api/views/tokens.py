@@ -165,7 +165,6 @@ def parse_holder_balances(query: QueryDict, tokenPath: str) -> ListQuery[Balance
         allowed=parameter_names(_TOKEN_BALANCES),
         parse_filters=partial(balance_filters, token=tokenPath),
         shape=lambda filters: cursors.PATH_ADDRESS if filters.addresses else _holder_shape(filters),
-        ranked=lambda filters: not filters.addresses,
     )
     read = account_balances.held_of_tokens if list_request.filters.addresses else holders.holders
     return ListQuery(
@@ -195,7 +194,6 @@ def parse_holders(query: QueryDict, tokenPath: str) -> ListQuery[BalanceFilters]
         allowed=parameter_names(_HOLDERS),
         parse_filters=partial(balance_filters, token=tokenPath),
         shape=_holder_shape,
-        ranked=lambda _: True,
     )
     return ListQuery(
         list_request, "holders", historical.then(holders.shares, list_request.filters), balances.HolderEntry

@@ -6,11 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db.models.functions import Now
 from django.test import Client
 
 from balances.history import checkpoints
-from balances.models import Ranking
 from blocks.models import Block, Chain
 from replay.recording import Recording
 from tests.balances.api.client import Api
@@ -137,13 +135,3 @@ def test_lists_of_then_as_lines(api: Api, client: Client, gnotest: Recording) ->
         body = b"".join(client.get(f"{path}?height=300", headers={"Accept": "application/x-ndjson"}))
         assert [json.loads(line) for line in body.splitlines()] == api.rows(path, height=300)
         assert client.get(f"{path}?height=486", headers={"Accept": "text/csv"}).status_code == 409
-
-
-def test_holders_wait_for_a_backfill_to_be_ranked(api: Api, gnotest: Recording) -> None:
-    behind = {"state": Ranking.State.BEHIND, "indexed_height": 100, "passed_at": Now()}
-    Ranking.objects.update_or_create(id=1, defaults=behind)
-    for route in ("balances", "holders"):
-        path = f"/tokens/{FOO}/{route}"
-        assert api.rows(path, height=100)
-        assert "height 100 is" in api.problem(path, 409, height=101)["detail"]
-    assert api.rows(f"/tokens/{FOO}/balances", height=485, address=BUSY)

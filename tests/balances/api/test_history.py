@@ -5,7 +5,6 @@ from decimal import Decimal
 
 import pytest
 
-from balances.ledger import segments
 from balances.models import Account, Token, Transfer
 from replay.recording import Recording
 from tests.balances.api.client import Api, Row
@@ -100,7 +99,6 @@ def test_a_transfer_to_oneself_appears_once(gnotest: Recording, api: Api) -> Non
     token = Token.objects.get(path=FOO)
     for event_index in range(5):
         Transfer.objects.create(
-            segment=segments.first_heights()[-1],
             block_height=9000,
             tx_index=0,
             event_index=event_index,

@@ -12,7 +12,6 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
 
-from balances.ledger import segments
 from balances.queries import account_balances, account_summary, holders, token_list, transfers
 from tests.balances.api.client import Api
 from tests.balances.api.explain import done, plan_of, reading
@@ -41,23 +40,21 @@ INSERT INTO accounts (id, address)
     UNION ALL VALUES (9000, '{RARE}'), (9001, '{BUSY}');
 -- 40,000 of twenty tokens, a third of them from the busy account, and one of each of the others
 INSERT INTO transfers
-    (segment, block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount)
-    SELECT 0, n, n % 3, 0, n % 20 + 1,
+    (block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount)
+    SELECT n, n % 3, 0, n % 20 + 1,
            CASE WHEN n % 1000 = 0 THEN NULL WHEN n % 500 = 3 THEN 9000 WHEN n % 3 = 0 THEN 9001 ELSE n % 4999 + 1 END,
            CASE WHEN n % 1000 = 1 THEN NULL ELSE n % 4998 + 1 END, n % 100
     FROM generate_series(1, 40000) AS n
     UNION ALL
-    SELECT 0, 40000 + n, 0, 0, n, NULL, 9001, 1000 FROM generate_series(21, 6000) AS n;
+    SELECT 40000 + n, 0, 0, n, NULL, 9001, 1000 FROM generate_series(21, 6000) AS n;
 INSERT INTO announcements (block_height, tx_index, event_index, token_id, name, symbol, decimals)
     SELECT n, 0, 1, CASE WHEN n % 2 = 0 THEN 5 ELSE n END, 'Name ' || n, 'S' || n, 6 FROM generate_series(1, 6000) AS n;
-INSERT INTO transfer_segments (first_height, bytes_before) VALUES (10001, 0), (20000, 0), (39990, 0);
-UPDATE transfers SET segment = {segments.holding("block_height")};
 ANALYZE tokens, accounts, transfers;  -- else what PostgreSQL saw of them when they were empty decides how it joins
-INSERT INTO balances (token_id, account_id, amount, transfers, ranked_amount, address)
-    SELECT token_id, account_id, sum(amount), count(*), sum(amount), min(accounts.address) FROM (
+INSERT INTO balances (token_id, account_id, amount, transfers)
+    SELECT token_id, account_id, sum(amount), count(*) FROM (
         SELECT token_id, to_account_id AS account_id, amount FROM transfers WHERE to_account_id IS NOT NULL
         UNION ALL SELECT token_id, from_account_id, 0 FROM transfers WHERE from_account_id IS NOT NULL
-    ) AS sides JOIN accounts ON accounts.id = account_id GROUP BY token_id, account_id;
+    ) AS sides GROUP BY token_id, account_id;
 INSERT INTO token_totals (token_id, minted, burned, transfers, holders)
     SELECT id, 1000, 0, coalesce(number, 0), 1 FROM tokens
     LEFT JOIN (SELECT token_id, count(*) AS number FROM transfers GROUP BY token_id) AS moved ON token_id = id;

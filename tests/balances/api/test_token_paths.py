@@ -20,8 +20,7 @@ def account() -> Account:
 
 def make(account: Account, path: str, key: str | None = None, realm: str | None = None) -> str:
     token = Token.objects.create(path=path, key=key or path, realm=realm or path, standard=True)
-    held = Decimal(token.id)
-    Balance.objects.create(token=token, account=account, amount=held, ranked_amount=held, address=account.address)
+    Balance.objects.create(token=token, account=account, amount=Decimal(token.id))
     return path
 
 

@@ -26,7 +26,7 @@ from tests.events.factories import Row
 pytestmark = [pytest.mark.django_db, pytest.mark.db]
 
 TABLES = (
-    "chain, accepted_gaps, outbox, tokens, token_totals, accounts, transfers, balances, ranking, checkpoint_walk,"
+    "chain, accepted_gaps, outbox, tokens, token_totals, accounts, transfers, balances, checkpoint_walk,"
     " checkpoint_counts, checkpoint_marks, balance_checkpoints"
 )
 

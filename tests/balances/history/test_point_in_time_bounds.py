@@ -10,7 +10,6 @@ from django.test.utils import CaptureQueriesContext
 
 from balances.history import checkpoints, point_in_time
 from balances.history.statement_sql import PAGE, Part, balances_of
-from balances.ledger import segments
 from balances.queries.filters import BalanceFilters, When
 from balances.queries.historical import holders
 from balances.queries.page import PageRequest
@@ -33,15 +32,13 @@ INSERT INTO tokens (id, path, realm, key, standard)
     FROM generate_series(1, 20) AS n;
 INSERT INTO accounts (id, address) SELECT n, 'g1' || n FROM generate_series(1, 500) AS n;
 INSERT INTO transfers
-    (segment, block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount)
-    SELECT 0, n / 4, n % 4, 0, CASE WHEN n % 1000 = 0 THEN 20 ELSE n % 19 + 1 END,
+    (block_height, tx_index, event_index, token_id, from_account_id, to_account_id, amount)
+    SELECT n / 4, n % 4, 0, CASE WHEN n % 1000 = 0 THEN 20 ELSE n % 19 + 1 END,
            CASE WHEN n % 100 = 0 THEN NULL WHEN n % 8 = 4 THEN 1 ELSE n % 499 + 2 END,
            CASE WHEN n % 100 = 0 OR n % 8 = 0 THEN 1 WHEN n % 8 = 4 THEN n % 499 + 2 ELSE n % 487 + 2 END, 1
     FROM generate_series(0, {MOVEMENTS} - 1) AS n;
-INSERT INTO transfer_segments (first_height, bytes_before) VALUES (700, 0), (1500, 0), (2950, 0);
-UPDATE transfers SET segment = {segments.holding("block_height")};
-INSERT INTO balances (token_id, account_id, amount, ranked_amount)
-    SELECT token_id, account_id, 1, 1 FROM generate_series(1, 20) AS token_id, generate_series(1, 500) AS account_id;
+INSERT INTO balances (token_id, account_id, amount)
+    SELECT token_id, account_id, 1 FROM generate_series(1, 20) AS token_id, generate_series(1, 500) AS account_id;
 """
 
 
