@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -11,13 +10,13 @@ from django.db import Error, transaction
 from balances.history import checkpoints
 from balances.indexed_height import ring
 from balances.ledger.apply import apply, halves
+from balances.maintenance import Task, maintenance_tasks, run_due
 from events.outbox import store
 from events.outbox.message import Message, MessageInvalid
 from events.outbox.store import Standing
 from events.queues.base import BATCH, Delivery, Queue
 from events.queues.sqs.queue import QueueUnavailable
 from events.queues.verification import identify
-from postgres import locks
 from postgres.connections import renew, require_writable
 from postgres.errors import Reaction, blames_row, divisible, reaction
 from postgres.outage_log import OutageLog
@@ -25,9 +24,6 @@ from postgres.outage_log import OutageLog
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
-PRUNE_SECONDS = 600.0
-PRUNE_ROWS = 1_000
-FROZEN_LOOK_SECONDS = 30.0
 
 LEAST_TRANSFERS = 100
 """A part of a message that is not divided any more: when so few are too many, the database has another trouble."""
@@ -48,12 +44,14 @@ class Processor:
     keep_hours: int = 24
     messages: int = field(default=0, init=False)
     transfers: int = field(default=0, init=False)
-    _next_prune: float = field(default=0.0, init=False)
-    _next_frozen_look: float = field(default=0.0, init=False)
+    _maintenance: Sequence[Task] = field(init=False)
     _together: int = field(default=BATCH, init=False)
     _outage: OutageLog = field(
         default_factory=lambda: OutageLog(logger, "Processor waits", "Processor goes on"), init=False
     )
+
+    def __post_init__(self) -> None:
+        self._maintenance = maintenance_tasks(self.keep_hours)
 
     def run(self, *, until_applied: bool = False) -> None:
         """Apply batch after batch until `stop` is set, or, with `until_applied`, until nothing is left in the outbox.
@@ -63,7 +61,7 @@ class Processor:
         while not self.stop.is_set():
             try:
                 require_writable()
-                self._clean_up()
+                run_due(self._maintenance)
                 found = self.process_batch(1.0 if until_applied else self.wait_seconds)
                 done = until_applied and not found and store.depth().pending == 0
                 self._outage.over()
@@ -74,14 +72,6 @@ class Processor:
                 self.queue.close()
                 renew()
                 self.stop.wait(RETRY_SECONDS)
-
-    def _clean_up(self) -> None:
-        now = time.monotonic()
-        if now >= self._next_prune and store.prune(self.keep_hours, PRUNE_ROWS) < PRUNE_ROWS:
-            self._next_prune = now + PRUNE_SECONDS
-        if now >= self._next_frozen_look:
-            locks.end_stuck_holders()
-            self._next_frozen_look = now + FROZEN_LOOK_SECONDS
 
     def process_batch(self, wait_seconds: float) -> int:
         """Receive one batch and apply it in one database transaction; returns how many messages there were."""
