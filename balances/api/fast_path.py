@@ -4,8 +4,8 @@ What a list is, and what is said of it, the views define; a test holds the two w
 requests that a view would answer with a page in JSON, or with 304, of a list whose first step is enough. All others go
 on to Django untouched, and so does whatever fails: Django has the words for it.
 
-Headers that do not depend on the rows are Django's own: the first request of a kind goes to Django, and what it said is
-said again. So hosts, HTTPS, CORS, content negotiation and security headers are decided in one place.
+Headers that do not depend on the rows come from Django's own middleware (`ResponseHeaders`), so hosts, HTTPS, CORS and
+security headers are decided in one place; content negotiation is Django REST framework's own.
 """
 
 import threading
@@ -18,17 +18,20 @@ from urllib.parse import parse_qsl
 
 import msgspec
 import psycopg
+from django.conf import settings
+from django.core.handlers.base import BaseHandler
 from django.core.handlers.wsgi import WSGIRequest
 from django.db import DEFAULT_DB_ALIAS, Error, connections
-from django.http import QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from psycopg.types.json import set_json_loads
 from rest_framework.exceptions import APIException
+from rest_framework.utils.mediatypes import media_type_matches, order_by_precedence
 
 from balances.api.middleware.compression import accepts, packed
 from balances.api.middleware.path_prefix import FORWARDED, place
 from balances.api.params.parsing import FORMAT
 from balances.api.responses.envelope import has_it, headers_of
-from balances.api.responses.list_response import ListQuery, body, url_after
+from balances.api.responses.list_response import ListQuery, ListViewSet, body, url_after
 from balances.api.responses.renderers import to_json
 from balances.api.throttling import count_request
 from balances.api.urls import urlpatterns
@@ -43,13 +46,12 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 Headers = list[tuple[str, str]]
-Kind = tuple[object, ...]
 
 FORM = "json"
 """The renderer whose answers these are."""
 
-MOST_KINDS = 1000
-"""Kinds of requests whose headers are remembered; when more come, all are learnt anew."""
+MOST_KEPT = 256
+"""Sets of headers that are kept; when more come, for a client may send any Host, all are made again."""
 
 _PARSERS: dict[str, Callable[..., ListQuery[Any]]] = {
     "token-balances": tokens.parse_token_balances,
@@ -63,15 +65,6 @@ _PARSERS: dict[str, Callable[..., ListQuery[Any]]] = {
 
 _ROUTES = [(route.pattern.regex, _PARSERS.get(route.name or "")) for route in urlpatterns]
 
-# What headers may depend on, beside the route and whether the answer is 304.
-_KIND = ("HTTP_HOST", "wsgi.url_scheme", "HTTP_X_FORWARDED_PROTO", "HTTP_ORIGIN", "HTTP_ACCEPT", FORWARDED)
-_OF_ROWS = {"ETag", "X-Indexed-Height", "Cache-Control", "Link", "Content-Length", "Content-Encoding"}
-_OF_KIND = {
-    "Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Allow", "Content-Security-Policy", "Content-Type",
-    "Cross-Origin-Opener-Policy", "Referrer-Policy", "Strict-Transport-Security", "Vary", "X-Content-Type-Options",
-    "X-Frame-Options",
-}  # fmt: skip
-
 # A cursor remembers how values are written and read; a new one for each statement would find that out again.
 _kept = threading.local()
 
@@ -84,67 +77,101 @@ FROM ({INDEXED_HEIGHT_SQL}) AS progress LEFT JOIN LATERAL (SELECT true, found.* 
 """  # noqa: S608  # our own constant
 
 
+class ResponseHeaders(BaseHandler):
+    """The headers that Django's middleware adds to an answer of the fast path, whatever its rows.
+
+    They are made by the middleware itself, around an empty response, and kept for what they depend on: the host, the
+    scheme, the origin as far as it may read, and whether a proxy gave a path prefix.
+    """
+
+    def __init__(self) -> None:
+        self.load_middleware()
+        self._origins = frozenset(settings.CORS_ORIGINS)
+        self._kept: dict[tuple[object, ...], Headers | None] = {}
+
+    def get(self, environ: Environ, status: int) -> Headers | None:
+        """The headers of an answer with this status; None when the middleware answers by itself (a redirect, 400)."""
+        origin = environ.get("HTTP_ORIGIN")
+        key = (
+            status,
+            *map(environ.get, ("HTTP_HOST", "SERVER_NAME", "SERVER_PORT", "wsgi.url_scheme", "HTTP_X_FORWARDED_PROTO")),
+            origin if origin in self._origins else None,
+            bool(environ.get(FORWARDED)),
+        )
+        if key not in self._kept:
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+            self._kept[key] = self._make(environ, status)
+        return self._kept[key]
+
+    def _make(self, environ: Environ, status: int) -> Headers | None:
+        request = WSGIRequest({**environ, "QUERY_STRING": "", "HTTP_ACCEPT_ENCODING": ""})
+        request.status = status  # type: ignore[attr-defined]  # for `_get_response`
+        response = self._middleware_chain(request)  # type: ignore[attr-defined]  # made by `load_middleware`
+        if response.status_code != status:
+            return None
+        return [(name, value) for name, value in response.items() if name != "Content-Length"]
+
+    def _get_response(self, request: HttpRequest) -> HttpResponse:
+        """What a view would answer, without its rows."""
+        response = HttpResponse(status=request.status, headers={"Allow": "GET, HEAD, OPTIONS", "Vary": "Accept"})  # type: ignore[attr-defined]
+        if response.status_code == 304:
+            del response.headers["Content-Type"]
+        else:
+            response.headers["Content-Type"] = "application/json"
+        return response
+
+
 class FastPath:
     """A WSGI application in front of Django's."""
 
     def __init__(self, django: Application) -> None:
         self._django = django
-        self._headers: dict[tuple[object, ...], Headers] = {}
+        self._headers = ResponseHeaders()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         place(environ)
-        listing, kind = _understood(environ)
+        listing = _list_query(environ)
         if listing is None:
             return self._django(environ, start_response)
         try:
-            answered = self._answer(environ, listing, kind)
+            response = self._respond(environ, listing)
         except (APIException, Error, psycopg.Error):
-            answered = None
-        if answered is None:
-            return self._django(environ, self._learning(kind, start_response))
-        status, headers, content = answered
+            response = None
+        if response is None:
+            return self._django(environ, start_response)
+        status, headers, content = response
         start_response(status, [*headers, ("Content-Length", str(len(content)))])
         return [content]
 
-    def _answer(self, environ: Environ, listing: ListQuery[Any], kind: Kind) -> tuple[str, Headers, bytes] | None:
-        """Status, headers and content; None when Django must answer. Raises what Django will raise again, and say."""
-        headers = self._headers.get((200, *kind))
+    def _respond(self, environ: Environ, listing: ListQuery[Any]) -> tuple[str, Headers, bytes] | None:
+        """Status, headers and content; None when Django must answer.
+
+        Raises what Django raises again, and has the words for.
+        """
+        headers = self._headers.get(environ, 200)
         if headers is None:
             return None
         count_request(environ)
         if known := environ.get("HTTP_IF_NONE_MATCH"):
-            said = headers_of(_snapshot(listing, _ask(_LOOK, {})), FORM)
-            if has_it(known, said["ETag"]):
-                same = self._headers.get((304, *kind))
-                return None if same is None else ("304 Not Modified", [*same, *said.items()], b"")
+            own = headers_of(_snapshot(listing, _ask(_LOOK, {})), FORM)
+            if has_it(known, own["ETag"]):
+                unchanged = self._headers.get(environ, 304)
+                return None if unchanged is None else ("304 Not Modified", [*unchanged, *own.items()], b"")
         read = _read(listing)
         if read is None:
             return None
         page, snapshot = read
-        said = headers_of(snapshot, FORM)
+        own = headers_of(snapshot, FORM)
         following = None
         if page.last is not None:
             following = url_after(WSGIRequest(environ), listing.list_request.scope, page.last)
-            said["Link"] = f'<{following}>; rel="next"'
+            own["Link"] = f'<{following}>; rel="next"'
         content = to_json(body(listing.list_request, listing.key, page, following, snapshot))
         if accepts(environ.get("HTTP_ACCEPT_ENCODING", "")) and (short := packed(content)) is not None:
             content = short
-            said["Content-Encoding"] = "gzip"
-        return "200 OK", [*headers, *said.items()], content
-
-    def _learning(self, kind: Kind, start_response: StartResponse) -> StartResponse:
-        """`start_response`, remembering the headers of an answer that the fast path could have given."""
-
-        def learn(status: str, headers: Headers, *error: Any) -> Any:
-            said = dict(headers)
-            plain = {"200": "application/json", "304": None}.get(status[:3], "other") == said.get("Content-Type")
-            if plain and said.keys() <= _OF_ROWS | _OF_KIND and said.get("ETag", "").endswith(f'-{FORM}"'):
-                if len(self._headers) >= MOST_KINDS:
-                    self._headers.clear()
-                self._headers[int(status[:3]), *kind] = [each for each in headers if each[0] not in _OF_ROWS]
-            return start_response(status, headers, *error)
-
-        return learn
+            own["Content-Encoding"] = "gzip"
+        return "200 OK", [*headers, *own.items()], content
 
 
 class _Query(dict[str, str]):
@@ -157,9 +184,9 @@ class _Query(dict[str, str]):
         return [(name, [value]) for name, value in self.items()]
 
 
-def _understood(environ: Environ) -> tuple[ListQuery[Any] | None, Kind]:
-    """The list that is asked for, None when it is none or there is any doubt, and the kind of the request."""
-    path, query, accept = environ["PATH_INFO"], environ["QUERY_STRING"], environ.get("HTTP_ACCEPT", "")
+def _list_query(environ: Environ) -> ListQuery[Any] | None:
+    """The list that the request is for; None when it is for none, or when Django must look at it."""
+    path, query = environ["PATH_INFO"], environ["QUERY_STRING"]
     if (
         environ["REQUEST_METHOD"] != "GET"
         or not environ.get("SCRIPT_NAME", "").isascii()
@@ -167,27 +194,39 @@ def _understood(environ: Environ) -> tuple[ListQuery[Any] | None, Kind]:
         or not path.startswith("/")
         or not path.isascii()
         or not query.isascii()
-        or "indent" in accept
+        or not _prefers_json(environ.get("HTTP_ACCEPT", "*/*"))
     ):
-        return None, ()
-    matches = ((asks, regex.match(path[1:])) for regex, asks in _ROUTES)
-    asks, matched = next(((asks, matched) for asks, matched in matches if matched is not None), (None, None))
-    if asks is None or matched is None:
-        return None, ()
+        return None
+    matches = ((parse, regex.match(path[1:])) for regex, parse in _ROUTES)
+    parse, matched = next(((parse, matched) for parse, matched in matches if matched is not None), (None, None))
+    if parse is None or matched is None:
+        return None
     pairs = parse_qsl(query, keep_blank_values=True)
-    list_request = _Query(pairs)
+    parameters = _Query(pairs)
     try:
-        listing: ListQuery[Any] = asks(cast(QueryDict, list_request), **matched.groupdict())
+        listing: ListQuery[Any] = parse(cast(QueryDict, parameters), **matched.groupdict())
     except APIException:
-        return None, ()
+        return None
     if (
-        len(list_request) < len(pairs)
-        or FORMAT in list_request
+        len(parameters) < len(pairs)
+        or FORMAT in parameters
         or listing.list_request.options.min_height is not None
         or not isinstance(listing.read, StagedQuery)
     ):
-        return None, ()
-    return listing, (asks, *map(environ.get, _KIND))
+        return None
+    return listing
+
+
+@lru_cache(maxsize=256)
+def _prefers_json(accept: str) -> bool:
+    """Whether Django REST framework would choose JSON for this `Accept`, written as compactly as here."""
+    if "indent" in accept:
+        return False
+    for media_types in order_by_precedence([each.strip() for each in accept.split(",")]):
+        for renderer in ListViewSet.renderer_classes:
+            if any(media_type_matches(renderer.media_type, each) for each in media_types):
+                return renderer.format == FORM
+    return False
 
 
 def _read(listing: ListQuery[Any]) -> tuple[Page, Snapshot] | None:

@@ -1,14 +1,11 @@
 """The fast path answers as Django does, to the byte, or leaves it to Django."""
 
-from collections.abc import Iterable
-from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
 from django.test import override_settings
 
 from balances.api import fast_path, throttling
-from balances.api.fast_path import Environ, FastPath
 from replay.recording import Recording
 from tests.balances.api.fast_path_parity import HISTORY, Both, ask, check_pages, check_whatever
 
@@ -128,27 +125,23 @@ def test_a_host_that_is_not_served_is_refused_however_often_it_asks(both: Both, 
     assert (answer.status, alone) == ("400 Bad Request", False)
 
 
-def test_a_header_that_nobody_knows_is_not_said_again(both: Both, gnotest: Recording) -> None:
-    asked = []
-
-    def odd(environ: Environ, start_response: fast_path.StartResponse) -> Iterable[bytes]:
-        def odd_start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
-            asked.append(environ)
-            return start_response(status, [*headers, ("X-Request-Number", str(len(asked)))], *error)
-
-        return both.django(environ, odd_start)
-
-    lane = FastPath(odd)
-    assert [ask(lane, HISTORY, {})["X-Request-Number"] for _ in range(3)] == ["1", "2", "3"]
+def test_a_client_that_only_revalidates_is_answered_from_the_first_request_on(both: Both, gnotest: Recording) -> None:
+    for url in (HISTORY, f"/tokens/{FOO}/balances"):
+        answer = ask(both.express, url, {"If-None-Match": "*"})
+        assert (answer.status, answer) == ("304 Not Modified", ask(both.django, url, {"If-None-Match": "*"}))
+    assert not both.passed_on
 
 
-def test_kinds_of_requests_are_not_remembered_without_end(
-    both: Both, gnotest: Recording, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fast_path, "MOST_KINDS", 5)
+def test_invented_headers_take_no_memory(both: Both, gnotest: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_path, "MOST_KEPT", 5)
     for number in range(20):
-        both.same(f"{HISTORY}?limit=1", Origin=f"https://{number}.example.org")
-    assert len(both.express._headers) <= 5
+        headers = {"Origin": f"https://{number}.example.org", "Accept": f"application/json, text/x-{number}"}
+        answer, alone = both.same(f"{HISTORY}?limit=1", **headers)
+        assert (answer.status, alone) == ("200 OK", True)
+    assert len(both.express._headers._kept) == 1
+    for number in range(20):
+        ask(both.express, HISTORY, {"Host": f"{number}.example.org"})
+    assert len(both.express._headers._kept) <= 5
 
 
 def test_every_request_counts(both: Both, gnotest: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
