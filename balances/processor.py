@@ -14,8 +14,7 @@ from balances.maintenance import Task, maintenance_tasks, run_due
 from events.outbox import store
 from events.outbox.message import Message, MessageInvalid
 from events.outbox.store import Standing
-from events.queues.base import BATCH, Delivery, Queue
-from events.queues.sqs.queue import QueueUnavailable
+from events.queues.base import BATCH, Delivery, Queue, QueueUnavailable
 from events.queues.verification import identify
 from postgres.connections import renew, require_writable
 from postgres.errors import Reaction, blames_row, divisible, reaction

@@ -16,7 +16,7 @@ from blocks.readonly_admin import ReadOnlyAdmin, at_place, height, pretty_json, 
 from events.models import OutboxMessage, RefusedEvent, SetAsideMessage
 from events.parsing.grc20 import REASONS
 from events.queues import dead_letters
-from events.queues.sqs.errors import QueueUnavailable
+from events.queues.base import QueueUnavailable
 
 
 class ReasonFilter(admin.SimpleListFilter):

@@ -174,6 +174,7 @@ if not TX_INDEXER_URLS:
 GRC20_LIBRARY_PATHS = env.words("GRC20_LIBRARY_PATHS")
 GRC20_UNSIGNED_AMOUNTS = env.choice("events", "GRC20_UNSIGNED_AMOUNTS", ("auto", "true", "false"), "auto")
 QUEUE = env.choice("queue", "QUEUE", ("postgres", "sqs"), "postgres")
+DEAD_LETTER_QUEUE = "indexer_project.wiring.open_dead_letter_queue"
 QUEUE_WAIT_SECONDS = env.whole("queue", "QUEUE_WAIT_SECONDS", 10, least=1, most=20)
 SQS_QUEUE_URL = env.text("SQS_QUEUE_URL")
 SQS_QUEUE_NAME = env.text("SQS_QUEUE_NAME", "gno-transfers")

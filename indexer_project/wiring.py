@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 
@@ -14,8 +15,10 @@ from events.outbox.recorder import Recorder
 from events.parsing.profiles import Profile, profile_for
 from events.queues.base import Queue
 from events.queues.postgres import PostgresQueue
-from events.queues.sqs.queue import SqsQueue, SqsSettings
-from events.queues.sqs.relay import Relay
+
+if TYPE_CHECKING:
+    from events.queues.sqs.queue import SqsQueue
+    from events.queues.sqs.relay import Relay
 
 
 def sync_settings() -> SyncSettings:
@@ -46,7 +49,9 @@ def record_events(chain_id: str, transactions: Sequence[TransactionAnswer], limi
     Recorder(chain_id, profile(chain_id), max_message_bytes).record(transactions)
 
 
-def sqs_queue() -> SqsQueue:
+def sqs_queue() -> "SqsQueue":
+    from events.queues.sqs.queue import SqsQueue, SqsSettings  # boto3 is slow to import, and only SQS needs it
+
     return SqsQueue(
         SqsSettings(
             url=settings.SQS_QUEUE_URL,
@@ -60,14 +65,16 @@ def sqs_queue() -> SqsQueue:
     )
 
 
-def relay(stop: threading.Event) -> Relay:
+def relay(stop: threading.Event) -> "Relay":
     """Raises `QueueUnavailable` when SQS is not configured."""
+    from events.queues.sqs.relay import Relay  # as above
+
     return Relay(sqs_queue(), settings.OUTBOX_REPUBLISH_SECONDS, stop)
 
 
 @contextmanager
-def dead_letter_queue() -> Iterator[SqsQueue | None]:
-    """The queue that keeps dead letters; None with QUEUE=postgres. Raises `QueueUnavailable`."""
+def open_dead_letter_queue() -> Iterator["SqsQueue | None"]:
+    """Open the queue that keeps dead letters; None with QUEUE=postgres. Raises `QueueUnavailable`."""
     if settings.QUEUE != "sqs":
         yield None
         return

@@ -13,6 +13,10 @@ BATCH = 10
 """Messages in one batch at most: what SQS gives in one receive."""
 
 
+class QueueUnavailable(Exception):
+    """The queue cannot be used now or at all; the message names the queue and the way out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A message as a processor gets it. `id`: the queue's own id, for people and for setting it aside.

@@ -5,12 +5,14 @@ transfers and the balances want them: it can be tried again, and never be discar
 """
 
 from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from django.conf import settings
 from django.db import connection, transaction
+from django.utils.module_loading import import_string
 
 from events.outbox import store
 from events.queues.base import Delivery
@@ -72,8 +74,10 @@ class MainQueue(Protocol):
     def send_back(self, message: Delivery) -> bool: ...
 
 
-open_queue: Callable[[], AbstractContextManager[MainQueue | None]] = nullcontext
-"""The queue in use, for the admin; the app that knows the settings puts it here when the process starts."""
+def open_queue() -> AbstractContextManager[MainQueue | None]:
+    """Open the queue that keeps dead letters: the context manager that `DEAD_LETTER_QUEUE` names."""
+    opened: AbstractContextManager[MainQueue | None] = import_string(settings.DEAD_LETTER_QUEUE)()
+    return opened
 
 
 class Refused(Exception):

@@ -18,9 +18,8 @@ from balances.processor import Processor
 from events.models import OutboxMessage, SetAsideMessage
 from events.outbox import store
 from events.outbox.message import decode
-from events.queues.base import Delivery
+from events.queues.base import Delivery, QueueUnavailable
 from events.queues.postgres import PostgresQueue
-from events.queues.sqs.queue import QueueUnavailable
 from tests.balances.ledger_factories import apply_all, drain, expect_conserved, of, processor, put, start_chain
 from tests.events.factories import CHAIN, Row, put_messages
 

@@ -12,7 +12,8 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import NoRegionError
 
-from events.queues.sqs.errors import CredentialsRejected, QueueBusy, QueueUnavailable, explain
+from events.queues.base import QueueUnavailable
+from events.queues.sqs.errors import CredentialsRejected, QueueBusy, explain
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient

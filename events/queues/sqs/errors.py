@@ -11,6 +11,8 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as NotConnected
 
+from events.queues.base import QueueUnavailable
+
 MISSING_CODES = {"NonExistentQueue", "QueueDoesNotExist", "InvalidAddress"}
 REFUSED_CODES = {
     "413",
@@ -40,10 +42,6 @@ _BUSY = re.compile(
 _BUSY_STATUS = (429, 500, 502, 503, 504)
 
 _NO_CREDENTIALS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run under a role."
-
-
-class QueueUnavailable(Exception):
-    """The queue cannot be used now or at all; the message names the queue and the way out."""
 
 
 class QueueBusy(QueueUnavailable):

@@ -4,8 +4,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from events.queues.base import QueueUnavailable
 from events.queues.sqs.client import SqsConnection, SqsSettings
-from events.queues.sqs.errors import QueueMissing, QueueUnavailable
+from events.queues.sqs.errors import QueueMissing
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient

@@ -11,18 +11,11 @@ from django.db import connection, transaction
 
 from events import ledger_lock
 from events.outbox.message_limit import MessageLimit, is_too_large
-from events.queues.base import BATCH, Delivery
+from events.queues.base import BATCH, Delivery, QueueUnavailable
 from events.queues.sqs import provisioning
 from events.queues.sqs.client import LONG_POLL_SECONDS, SqsConnection, SqsSettings
 from events.queues.sqs.dead_letter_queue import SqsDeadLetters
-from events.queues.sqs.errors import (
-    CredentialsRejected,
-    QueueMissing,
-    QueueUnavailable,
-    RequestRefused,
-    is_credentials,
-    short_code,
-)
+from events.queues.sqs.errors import CredentialsRejected, QueueMissing, RequestRefused, is_credentials, short_code
 from events.queues.sqs.messages import LABEL, MAX_BATCH_BYTES, as_delivery, as_entry, bytes_of, grouped
 from events.queues.sqs.provisioning import DeadLetterTarget
 from events.queues.sqs.visibility import kept_hidden
@@ -35,7 +28,7 @@ if TYPE_CHECKING:
         SendMessageBatchResultTypeDef,
     )
 
-__all__ = ["QueueUnavailable", "SqsQueue", "SqsSettings"]
+__all__ = ["SqsQueue", "SqsSettings"]
 
 logger = logging.getLogger(__name__)
 

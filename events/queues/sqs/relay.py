@@ -11,9 +11,9 @@ from django.db import Error, connection
 from events.outbox import publishing, store
 from events.outbox.publishing import NotDivisible
 from events.outbox.store import Row
-from events.queues.base import BATCH
+from events.queues.base import BATCH, QueueUnavailable
 from events.queues.sqs.messages import MAX_BATCH_BYTES, message_bytes
-from events.queues.sqs.queue import QueueUnavailable, SqsQueue
+from events.queues.sqs.queue import SqsQueue
 from postgres.connections import renew, require_writable
 from postgres.notifications import Bell
 from postgres.outage_log import OutageLog

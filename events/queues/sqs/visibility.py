@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from events.queues.base import QueueUnavailable
 from events.queues.sqs.client import SqsConnection
-from events.queues.sqs.errors import QueueUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient

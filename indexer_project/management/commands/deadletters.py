@@ -6,8 +6,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from blocks.models import Chain
 from events.queues import dead_letters
+from events.queues.base import QueueUnavailable
 from events.queues.dead_letters import Letter
-from events.queues.sqs.queue import QueueUnavailable
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
 
@@ -42,7 +42,7 @@ class Command(IndexerCommand):
             elif action == "redrive":
                 self._redrive(options["id"])
             else:
-                with wiring.dead_letter_queue() as queue:
+                with wiring.open_dead_letter_queue() as queue:
                     dead_letters.discard(dead_letters.letter(options["id"]), options["reason"], queue)
                 self.stdout.write(f"Dead letter {options['id']} is discarded.")
         except (dead_letters.Refused, QueueUnavailable) as trouble:
@@ -50,7 +50,7 @@ class Command(IndexerCommand):
 
     def _list(self, *, everything: bool) -> None:
         try:
-            with wiring.dead_letter_queue() as queue:
+            with wiring.open_dead_letter_queue() as queue:
                 self._record_unfinished(queue)
         except QueueUnavailable as trouble:
             self.stderr.write(f"Only what is recorded is listed. {trouble}")
@@ -77,7 +77,7 @@ class Command(IndexerCommand):
         self.stdout.write(dead_letters.body(one))
 
     def _redrive(self, letter_id: int | None) -> None:
-        with wiring.dead_letter_queue() as queue:
+        with wiring.open_dead_letter_queue() as queue:
             if letter_id is not None:
                 again = dead_letters.redrive([dead_letters.letter(letter_id)], queue)
                 self.stdout.write(f"{again} messages are tried again." if again else "It is applied already.")

@@ -10,8 +10,7 @@ from balances.checkpoint_worker import Walker
 from balances.indexed_height import read_indexed_height
 from balances.processor import Processor
 from events.outbox import store
-from events.queues.base import Queue
-from events.queues.sqs.queue import QueueUnavailable
+from events.queues.base import Queue, QueueUnavailable
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
 from indexer_project.database_checks import WRITE

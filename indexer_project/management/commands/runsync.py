@@ -13,7 +13,7 @@ from blocks.source.subscription import Doorbell
 from blocks.sync.progress_bar import ProgressReport
 from blocks.sync.synchronizer import Synchronizer
 from events.outbox import publishing
-from events.queues.sqs.queue import QueueUnavailable
+from events.queues.base import QueueUnavailable
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
 from indexer_project.database_checks import WRITE

@@ -10,7 +10,7 @@ from balances.readiness import with_way_out
 from balances.snapshot import snapshot
 from balances.status import Missing, read_status
 from blocks.gap_advice import likely_cause
-from events.queues.sqs.queue import QueueUnavailable
+from events.queues.base import QueueUnavailable
 from indexer_project import wiring
 from indexer_project.commands import IndexerCommand
 

@@ -12,9 +12,9 @@ from events import ledger_lock
 from events.models import OutboxMessage
 from events.outbox import backlog, publishing, store
 from events.outbox.message_limit import MessageLimit
-from events.queues.base import BATCH
+from events.queues.base import BATCH, QueueUnavailable
 from events.queues.sqs.messages import MAX_BATCH_BYTES
-from events.queues.sqs.queue import QueueUnavailable, SqsQueue
+from events.queues.sqs.queue import SqsQueue
 from events.queues.sqs.relay import Relay
 from tests.balances.ledger_factories import apply_all, expect_conserved, of
 from tests.events.factories import put_messages

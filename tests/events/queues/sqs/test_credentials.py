@@ -13,8 +13,9 @@ from django.db import connection
 
 from balances.processor import Processor
 from events.models import OutboxMessage
+from events.queues.base import QueueUnavailable
 from events.queues.sqs import visibility
-from events.queues.sqs.queue import QueueUnavailable, SqsQueue, SqsSettings
+from events.queues.sqs.queue import SqsQueue, SqsSettings
 from events.queues.sqs.relay import Relay
 from tests.balances.ledger_factories import expect_conserved, of
 from tests.events.factories import CHAIN, put_messages

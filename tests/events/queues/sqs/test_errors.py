@@ -19,16 +19,10 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
+from events.queues.base import QueueUnavailable
 from events.queues.sqs import client
 from events.queues.sqs.client import SqsConnection
-from events.queues.sqs.errors import (
-    CredentialsRejected,
-    QueueBusy,
-    QueueMissing,
-    QueueUnavailable,
-    RequestRefused,
-    explain,
-)
+from events.queues.sqs.errors import CredentialsRejected, QueueBusy, QueueMissing, RequestRefused, explain
 
 URL = "http://sqs.example.org"
 

@@ -11,8 +11,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from dev.localstack import free_port
+from events.queues.base import QueueUnavailable
 from events.queues.sqs import client
-from events.queues.sqs.queue import QueueUnavailable, SqsQueue, SqsSettings
+from events.queues.sqs.queue import SqsQueue, SqsSettings
 from tests.events.factories import Row, packed
 
 NOWHERE = SqsSettings(url="", name="q", region="us-east-1", create=False, visibility_seconds=60)

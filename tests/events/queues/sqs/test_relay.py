@@ -17,9 +17,10 @@ from django.utils import timezone
 from events.models import OutboxMessage
 from events.outbox import publishing, store
 from events.outbox.message_limit import MessageLimit
+from events.queues.base import QueueUnavailable
 from events.queues.sqs import relay
 from events.queues.sqs.messages import MAX_BATCH_BYTES
-from events.queues.sqs.queue import QueueUnavailable, SqsQueue
+from events.queues.sqs.queue import SqsQueue
 from events.queues.sqs.relay import Relay
 from tests.events.factories import put_messages
 from tests.polling import in_thread, until
