@@ -12,6 +12,11 @@ BALANCE_ROWS = """
 CREATE VIEW balance_rows AS
 SELECT token_id || '-' || account_id AS key, balances.* FROM balances
 """
+# On the way back every balance is in the list of holders again.
+RANK = """
+UPDATE balances SET ranked_amount = amount, address = accounts.address
+FROM accounts WHERE accounts.id = balances.account_id
+"""
 DROP_VIEWS = "DROP VIEW transfer_rows; DROP VIEW balance_rows"
 
 
@@ -24,8 +29,11 @@ class Migration(migrations.Migration):
         migrations.RemoveIndex("transfer", "transfer_to"),
         migrations.RemoveIndex("balance", "balance_holders"),
         migrations.RemoveIndex("balance", "balance_token"),
+        # The default is for the way back, which adds the column again: all transfers are then in the first segment.
+        migrations.AlterField("transfer", "segment", models.BigIntegerField(db_default=0)),
         migrations.RemoveField("transfer", "segment"),
         migrations.RemoveField("transferrow", "segment"),
+        migrations.RunSQL(migrations.RunSQL.noop, RANK),
         migrations.RemoveField("balance", "ranked_amount"),
         migrations.RemoveField("balance", "address"),
         migrations.DeleteModel("TransferSegment"),

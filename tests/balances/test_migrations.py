@@ -43,3 +43,22 @@ def test_segments_and_the_ranking_of_holders_go_and_every_transfer_and_balance_s
     balances: list[Any] = list(holders.values_list("account_id", "amount", "transfers"))
     assert balances == [(1, 7, 2), (2, 7, 1), (3, 3, 1)]
     assert TransferRow.objects.count() == BalanceRow.objects.count() == 3
+
+
+def test_migrating_back_keeps_every_transfer_and_ranks_every_balance() -> None:
+    latest = MigrationExecutor(connection).loader.graph.leaf_nodes()
+    try:
+        MigrationExecutor(connection).migrate(BEFORE)
+        with connection.cursor() as cursor:
+            cursor.execute(ROWS)
+        MigrationExecutor(connection).migrate(latest)
+        MigrationExecutor(connection).migrate(BEFORE)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT block_height, amount, segment FROM transfers ORDER BY block_height")
+            assert cursor.fetchall() == [(1, 10, 0), (2, 7, 0), (6, 3, 0)]
+            cursor.execute("SELECT account_id, ranked_amount, address FROM balances ORDER BY account_id")
+            assert cursor.fetchall() == [(1, 7, "g1b"), (2, 7, "g1a"), (3, 3, "g1c")]
+            cursor.execute("SELECT count(*) FROM ranking")
+            assert cursor.fetchone() == (0,)
+    finally:
+        MigrationExecutor(connection).migrate(latest)
