@@ -1,4 +1,4 @@
-"""Who sends a request: the address that counts for limits and log-ins, also behind proxies."""
+"""Client address of a request, also behind trusted proxies, for rate limits and admin log-ins."""
 
 import ipaddress
 import logging
@@ -12,7 +12,7 @@ from django.conf import settings
 logger = logging.getLogger(__name__)
 
 _IPV6_HOME = 64
-"""Bits of an IPv6 address that one client has for itself: it may change the others with every request."""
+"""Prefix length of one client's IPv6 network: it may change the other bits with every request."""
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 """A translator in front of this host writes IPv4 clients so: they do not share one network."""
 _BRACKETED = re.compile(r"\[([^\[\]]*)\](?::[0-9]{1,5})?", re.ASCII)
@@ -20,23 +20,23 @@ _WITH_PORT = re.compile(r"(.*):[0-9]{1,5}", re.ASCII)
 
 
 def client_address(meta: Mapping[str, Any]) -> str | None:
-    """The address that limits count for a request: the client's own, or the nearest one behind it that is known.
+    """Return the address that rate limits count: the client's own, or that of the nearest known hop behind it.
 
-    A proxy that hides its clients ("unknown", "_hidden", "unix:") shares one limit with them, and takes nothing from
-    anybody else's. None when not even the connection has an address (a Unix socket without a proxy's word).
+    A proxy that hides its clients ("unknown", "_hidden", "unix:") shares one limit with them alone. None when not even
+    the connection has an address (a Unix socket without X-Forwarded-For).
     """
-    found = (_parsed(hop) for hop in _hops(meta))
-    return next((address for address in found if address is not None), None)
+    addresses = (_parsed(hop) for hop in _hops(meta))
+    return next((address for address in addresses if address is not None), None)
 
 
 def own_address(meta: Mapping[str, Any]) -> str | None:
-    """The address of the client alone; None when what stands in its place is no address."""
+    """Return the address of the client itself; None when its hop has no valid address."""
     return _parsed(_hops(meta)[0])
 
 
 @cache
 def warn_of_unknown(consequence: str) -> None:
-    """Log, once for each `consequence`, that clients have no address here, and what decides about it."""
+    """Log once for each `consequence` that clients have no address, and that TRUSTED_PROXIES decides."""
     logger.warning(
         "A client's address is not known, so %s: TRUSTED_PROXIES must be the number of proxies that append to "
         "X-Forwarded-For trusted_proxies=%d",
@@ -46,11 +46,10 @@ def warn_of_unknown(consequence: str) -> None:
 
 
 def _hops(meta: Mapping[str, Any]) -> list[str]:
-    """Where the request came from, as far as it is believed: the client first, the connection itself last.
+    """Return the trusted hops of the request: the client first, the connection itself last.
 
-    With `TRUSTED_PROXIES` proxies of one's own in front, each of which appends to `X-Forwarded-For` where the request
-    came from, the client is what the outermost of them saw. What stands further left the client sent. Nothing is left
-    out of the list before it is counted: whoever could add an empty entry would otherwise move the count.
+    Each of `TRUSTED_PROXIES` proxies appends its peer to `X-Forwarded-For`, so the client is the entry of the outermost
+    one; entries further left come from the client. Empty entries count: a client could shift the position otherwise.
     """
     forwarded = meta.get("HTTP_X_FORWARDED_FOR") if settings.TRUSTED_PROXIES else None
     hops = forwarded.split(",")[-settings.TRUSTED_PROXIES :] if forwarded else []
@@ -58,11 +57,11 @@ def _hops(meta: Mapping[str, Any]) -> list[str]:
 
 
 def _parsed(text: str) -> str | None:
-    """The address in `text`, which may have a port, brackets, a zone or quotes; of IPv6 its network of 64 bits."""
+    """Parse an address, also with port, brackets, zone or quotes; an IPv6 address becomes its /64 network."""
     text = text.strip().strip('"').strip()
     if bracketed := _BRACKETED.fullmatch(text):
         text = bracketed[1]
-    for each in (text, *_WITH_PORT.findall(text)):  # an IPv6 address as it is, before its end is taken for a port
+    for each in (text, *_WITH_PORT.findall(text)):  # whole first: the end of an IPv6 address looks like a port
         try:
             address = ipaddress.ip_address(each.partition("%")[0])
         except ValueError:
@@ -78,6 +77,6 @@ def _grouped(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
         return str(address.ipv4_mapped)
     if address in _NAT64:
         return str(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
-    if address.is_link_local:  # every host of the link is in that one network
+    if address.is_link_local:  # all hosts of the link share one network
         return str(address)
     return str(ipaddress.IPv6Network((int(address), _IPV6_HOME), strict=False).network_address)

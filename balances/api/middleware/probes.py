@@ -1,4 +1,4 @@
-"""Middleware: /health and /ready answer whatever Host says, for probes ask by the address of a machine or a pod."""
+"""Middleware: /health and /ready accept any Host header, because probes use the address of a machine or pod."""
 
 from collections.abc import Callable
 
@@ -7,12 +7,12 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 INSTEAD = "localhost"
-"""The host that is taken for one that is not allowed, where Django wants one."""
+"""Host name that replaces one that is not allowed."""
 PROBES = frozenset({"/health", "/ready"})
 
 
 def probes(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Django's middleware of this module. No other route is answered for a host that is not allowed."""
+    """Skip host validation for the probes alone."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         if request.path_info.removesuffix("/") in PROBES:

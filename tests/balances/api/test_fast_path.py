@@ -84,9 +84,6 @@ def test_what_a_client_has_is_not_sent_again(both: Both, gnotest: Recording) -> 
     ],
 )
 def test_what_is_not_plain_is_left_to_django(both: Both, gnotest: Recording, url: str, headers: dict[str, str]) -> None:
-    for plain in (f"/tokens/balances?address={HOLDER}", f"/tokens/{FOO}/balances", HISTORY):
-        both.same(plain)  # what there is to learn is learnt
-        both.same(plain, **headers)
     _, alone = both.same(url, **headers)
     assert not alone
 
@@ -142,6 +139,29 @@ def test_invented_headers_take_no_memory(both: Both, gnotest: Recording, monkeyp
     for number in range(20):
         ask(both.express, HISTORY, {"Host": f"{number}.example.org"})
     assert len(both.express._headers._kept) <= 5
+
+
+@pytest.mark.parametrize("seconds", [0, 3600])
+@pytest.mark.parametrize("hosts", [False, True])
+def test_https_headers_and_redirects_are_those_of_django(
+    both: Both, gnotest: Recording, seconds: int, hosts: bool
+) -> None:
+    with override_settings(
+        SECURE_SSL_REDIRECT=True,
+        SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https"),
+        SECURE_HSTS_SECONDS=seconds,
+        SECURE_HSTS_INCLUDE_SUBDOMAINS=hosts,
+        SECURE_HSTS_PRELOAD=hosts,
+    ):
+        both = Both()  # middleware reads its settings when it is made
+        answer, alone = both.same(HISTORY, X_Forwarded_Proto="https")
+        assert alone
+        assert ("Strict-Transport-Security" in dict(answer.headers)) is (seconds > 0)
+        assert "<https://testserver/" in answer["Link"]
+        unchanged, alone = both.same(HISTORY, X_Forwarded_Proto="https", If_None_Match=answer["ETag"])
+        assert (unchanged.status, alone) == ("304 Not Modified", True)
+        redirect, alone = both.same(HISTORY)
+        assert (redirect.status, alone) == ("301 Moved Permanently", False)
 
 
 def test_every_request_counts(both: Both, gnotest: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
