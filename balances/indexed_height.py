@@ -35,13 +35,13 @@ FROM chain CROSS JOIN LATERAL (SELECT {ABSENT_HEIGHTS} AS absent) AS lowest, (
 class IndexedHeight:
     """Heights, all inclusive; −1 where there is nothing yet.
 
-    `height`: every block up to here is stored and every transfer in them applied. `up_to`: nothing above here is in;
+    `height`: every block up to here is stored, its transfers applied. `includes_up_to`: nothing above is in;
     larger than `height` only while there are gaps, or windows being applied in parallel. `contiguous`: stored without
     a gap. `tip`: the highest the source said it has. `accepted`: heights left out because a person accepted the gap.
     `generation`: how often rows of heights that were indexed before were corrected.
     `first_height`: of the chain's first block after genesis, None until it is known.
     `conflict`: two blocks that do not link, in words, "" when there are none; `conflict_stored`: both are stored, so
-    that `indexed` ends below the upper one and nothing may be answered from what is above.
+    that `height` ends below the upper one and nothing may be answered from what is above.
     `version`: what else tells one state of the rows from another; two snapshots that are equal in everything hold the
     same rows.
     """

@@ -35,7 +35,7 @@ def look() -> Snapshot:
 
 
 def seen(indexed_height: IndexedHeight) -> Snapshot:
-    """The snapshot that `progress` was read in."""
+    """The snapshot that `indexed_height` was read in."""
     # A new release may say the same rows in another way.
     parts = (settings.SPECTACULAR_SETTINGS["VERSION"], *_STATE(indexed_height))
     return Snapshot(indexed_height, hashlib.sha256(repr(parts).encode()).hexdigest()[:32])

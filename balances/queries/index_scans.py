@@ -65,7 +65,7 @@ class Between:
             return replace(self, low=max(self.low, _next(place)))
         return replace(self, high=min(self.high, place))
 
-    def includes_up_to(self, place: Place) -> "Between":
+    def up_to(self, place: Place) -> "Between":
         """What does not follow `place` in this order."""
         if self.ascending:
             return replace(self, high=min(self.high, _next(place)))

@@ -86,7 +86,7 @@ def transfers(wanted: TransferFilters, part: PageRequest) -> Stages[Page]:
     searched = None
     if also or each <= part.limit:
         searched = yield from end_of_scan(walks, each, between, values)
-        between = between if searched is None else between.includes_up_to(searched)
+        between = between if searched is None else between.up_to(searched)
     found = first_found(walks, between, also)
     found_rows = yield _PAGE.format(found=found, order=between.order), values | between.values()
     rows = [_row(*row) for row in found_rows]
