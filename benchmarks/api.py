@@ -53,8 +53,10 @@ def routes(url: str, port: int) -> list[Route]:
             )
         ]
         pairs = connection.execute(
-            "SELECT address, path FROM (SELECT address, token_id FROM balances TABLESAMPLE SYSTEM (20) REPEATABLE (1)"
-            " ORDER BY random() LIMIT %s) AS held JOIN tokens ON tokens.id = token_id",
+            "SELECT address, path FROM ("
+            " SELECT account_id, token_id FROM balances TABLESAMPLE SYSTEM (20) REPEATABLE (1)"
+            " ORDER BY random() LIMIT %s) AS held"
+            " JOIN tokens ON tokens.id = token_id JOIN accounts ON accounts.id = account_id",
             [SAMPLES],
         ).fetchall()
         busiest = "SELECT address FROM accounts WHERE id = 1"
