@@ -1,4 +1,9 @@
-"""How PostgreSQL is reached: by URL, and by a process that serves the API and the admin."""
+"""Database settings from URLs, and the two database aliases of a process that serves the API and the admin.
+
+There is no database router: a router sees the model and not the request, and the admin reads on the primary the same
+models that the API reads on the replica. Most reads of the API are SQL on `django.db.connection`, in functions that the
+stream and the workers call too, on their only database.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,46 +22,48 @@ from postgres.sessions import SessionConnection
 ENGINE = "postgres.backend"
 
 PRIMARY = "primary"
-"""In a process that serves: the database of the admin, which writes. `default` is the one that the API reads."""
+"""In a serving process: alias of the writable database, for the admin. The API reads from `default`."""
 
 _HINT = "Use postgresql://user:password@host/name."
 _IDLE_SECONDS = 60
-"""A client that stops reading a stream keeps its snapshot, and rows that were deleted since, for so long at most."""
+"""Longest time for which an export that the client has stopped reading keeps its snapshot open."""
 
 
 def database_at(env: Environment, part: str, name: str, url: str) -> dict[str, Any] | None:
-    """Django's settings of the database at `url`, which is the variable `name`; None, and told, when it is wrong."""
+    """Return Django's settings for the database at `url`.
+
+    `name`: the variable with the URL. An invalid one is reported to `env`, and None returned.
+    """
     try:
         database = read_url(url)
     except UrlUnreadable as error:
         env.complain(part, name, f"{name} cannot be read: {error}.", _HINT)
         return None
-    # What reads what others have committed meanwhile (`events.ledger_lock`) relies on PostgreSQL's own default.
+    # `events.ledger_lock` must see what others have committed since the transaction began.
     database["OPTIONS"]["isolation_level"] = IsolationLevel.READ_COMMITTED
     return database | {"ENGINE": ENGINE, "CONN_HEALTH_CHECKS": True, "CONN_MAX_AGE": 600}
 
 
 def serve_from(database: dict[str, Any], replica: dict[str, Any] | None, timeout: float, pool_size: int) -> None:
-    """Make this process one that serves: what it reads comes from `replica`, when there is one, and the admin writes.
+    """Set the aliases of a serving process: `default` reads from `replica`, if any, and `primary` writes.
 
-    From here on `default` is a connection that can only read, each of its transactions in one snapshot, so that no
-    query needs to know; `admin_on_primary` gives the admin the connection `primary`. No statement of either takes
-    longer than `timeout` seconds. Each may have a pool of `pool_size` connections; 0: one for each thread.
+    `default` becomes read-only, each transaction in one snapshot; `admin_on_primary` switches the admin to `primary`.
+    `timeout`: limit of each statement in seconds. `pool_size`: connections of each alias; 0: one for each thread.
     """
     limits = {
         "statement_timeout": f"{round(timeout * 1000)}ms",
         "idle_in_transaction_session_timeout": f"{_IDLE_SECONDS}s",
     }
     connections.settings[PRIMARY] = _session(database, limits, pool_size)
-    # What the fast path prepares is planned once and not for each value: planning takes longer than reading.
-    # PostgreSQL would compile what it thinks long, which takes longer than any of it does.
+    # Planning takes longer than reading, so that prepared statements are planned once and not for each value. JIT
+    # compilation takes longer than any query of the API.
     reads = {"default_transaction_read_only": "on", "plan_cache_mode": "force_generic_plan", "jit": "off"}
     reading = _session(replica or database, limits | reads, pool_size)
-    # Said with each BEGIN, which saves the statement that `balances.snapshot` would send for it.
+    # Part of each BEGIN, which saves `postgres.snapshot` a statement.
     reading["OPTIONS"]["isolation_level"] = IsolationLevel.REPEATABLE_READ
     connections.settings[DEFAULT_DB_ALIAS] = reading
     connections.configure_settings(connections.settings)
-    # What this thread has opened before has none of these limits.
+    # Connections that this thread opened before have none of these limits.
     for opened in connections.all(initialized_only=True):
         opened.close()
         del connections[opened.alias]
@@ -67,10 +74,9 @@ def _session(database: dict[str, Any], parameters: dict[str, str], pool_size: in
     options["session_settings"] = options["session_settings"] | parameters
     if not pool_size:
         return database | {"OPTIONS": options}
-    # Only a process that serves has a pool: the others hold session locks on their connections and LISTEN on them, and
-    # a pool would hand these to others. Django asks that pooled connections are not kept by a thread as well.
-    # After a second without a database the next request has the pool try again; left to itself, it would wait longer
-    # and longer between its attempts, and not see for minutes that the database is back.
+    # Only serving processes have a pool: the others hold session locks and LISTEN on their connections. Django requires
+    # CONN_MAX_AGE=0 with a pool. By default the pool backs off for minutes after a failed connection; here it stops
+    # after a second, and the next request tries again.
     options["pool"] = {
         "connection_class": SessionConnection,
         "min_size": 1,
@@ -84,9 +90,9 @@ def _session(database: dict[str, Any], parameters: dict[str, str], pool_size: in
 def admin_on_primary(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Middleware: while the admin answers, `default` is the database that can be written."""
+    """Middleware: use the primary as `default` during admin requests."""
     if PRIMARY not in connections.settings:
-        raise MiddlewareNotUsed  # `default` can be written everywhere
+        raise MiddlewareNotUsed  # not a serving process: `default` is writable
     admin = reverse("admin:index")
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
