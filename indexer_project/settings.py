@@ -116,7 +116,7 @@ AXES_VERBOSE = False
 
 HTTPS = env.flag("api", "HTTPS", True)
 SECURE_SSL_REDIRECT = HTTPS
-# ListRequest from inside, beside the proxy that has the certificate; with the prefix or without.
+# Requests from inside, beside the proxy that has the certificate; with the prefix or without.
 SECURE_REDIRECT_EXEMPT = [f"^({re.escape(PATH_PREFIX[1:])}/)?(health|ready)/?$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0

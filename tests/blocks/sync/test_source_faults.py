@@ -202,7 +202,7 @@ def test_a_transaction_missing_for_ever_keeps_its_height_alone_uncovered(gnotest
         assert "98 transactions, the answer has 97" in running.gaps()[132]
         assert not Block.objects.filter(height=132).exists()
         assert not Transaction.objects.filter(block_height=132).exists()
-        # ListRequest again and again, ever more seldom, and alone.
+        # Requested again and again, ever more seldom, and alone.
         wait_until(lambda: len(alone()) >= 3)
         assert len(alone()) < 12
         source.faults.missing_transactions.clear()
