@@ -11,6 +11,7 @@ security headers are decided in one place; content negotiation is Django REST fr
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, cast
@@ -98,11 +99,14 @@ class ResponseHeaders(BaseHandler):
             origin if origin in self._origins else None,
             bool(environ.get(FORWARDED)),
         )
-        if key not in self._kept:
-            if len(self._kept) >= MOST_KEPT:
-                self._kept.clear()
-            self._kept[key] = self._make(environ, status)
-        return self._kept[key]
+        # Other threads may clear what is kept at any moment, so nothing is read after it was checked for.
+        with suppress(KeyError):
+            return self._kept[key]
+        headers = self._make(environ, status)
+        if len(self._kept) >= MOST_KEPT:
+            self._kept.clear()
+        self._kept[key] = headers
+        return headers
 
     def _make(self, environ: Environ, status: int) -> Headers | None:
         request = WSGIRequest({**environ, "QUERY_STRING": "", "HTTP_ACCEPT_ENCODING": ""})

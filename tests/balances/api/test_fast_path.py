@@ -164,6 +164,21 @@ def test_https_headers_and_redirects_are_those_of_django(
         assert (redirect.status, alone) == ("301 Moved Permanently", False)
 
 
+def test_headers_that_another_thread_clears_meanwhile_are_made_again(both: Both, gnotest: Recording) -> None:
+    class Cleared(dict[tuple[object, ...], fast_path.Headers | None]):
+        """Every key is gone by the time it is read."""
+
+        def __contains__(self, key: object) -> bool:
+            return True
+
+        def __getitem__(self, key: tuple[object, ...]) -> fast_path.Headers | None:
+            raise KeyError(key)
+
+    both.express._headers._kept = Cleared()
+    answer, alone = both.same(f"{HISTORY}?limit=1")
+    assert (answer.status, alone) == ("200 OK", True)
+
+
 def test_every_request_counts(both: Both, gnotest: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
     both.same(HISTORY)
     monkeypatch.setattr(throttling, "_addresses", throttling.Limit(3, 60))
