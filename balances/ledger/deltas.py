@@ -1,35 +1,5 @@
 """What moved, added to balances and totals by applying messages or correcting transfers; and pairs that never moved."""
 
-# The rest of a statement that begins `WITH moves AS (…),`, one row a movement: token_id, from_account_id, to_account_id
-# (NULL: the empty side of a mint or a burn), amount, and number, how many transfers it is: 1, or -1 where one goes.
-# Rows are touched in the order of the tables' keys, balances before totals, so that writers wait in one direction only.
-_MOVE = """
-changes AS (
-    SELECT token_id, account_id, sum(amount) AS amount, sum(number) AS transfers FROM (
-        SELECT token_id, to_account_id AS account_id, amount, number FROM moves WHERE to_account_id IS NOT NULL
-        UNION ALL
-        -- who sends to himself is on both sides, and did so once
-        SELECT token_id, from_account_id, -amount, CASE WHEN from_account_id = to_account_id THEN 0 ELSE number END
-        FROM moves WHERE from_account_id IS NOT NULL
-    ) AS sides GROUP BY token_id, account_id
-),
-changed AS (
-    {balances}
-),
-holders AS ({holders}),
-sums AS (
-    SELECT token_id,
-           coalesce(sum(amount) FILTER (WHERE from_account_id IS NULL), 0) AS minted,
-           coalesce(sum(amount) FILTER (WHERE to_account_id IS NULL), 0) AS burned,
-           sum(number) AS transfers
-    FROM moves GROUP BY token_id
-)
-INSERT INTO token_totals AS totals (token_id, minted, burned, transfers, holders)
-SELECT sums.token_id, minted, burned, transfers, coalesce(holders.holders, 0)
-FROM sums LEFT JOIN holders USING (token_id) ORDER BY sums.token_id
-{added}
-"""
-
 # Beside what is there already, as `totals`.
 ADDED_TO_TOTALS = """
 ON CONFLICT (token_id) DO UPDATE SET
@@ -57,11 +27,35 @@ CHANGED_BALANCES = """
     RETURNING token_id, account_id, amount
 """
 
-MOVE = _MOVE.format(
-    balances=CHANGED_BALANCES.format(changes="changes"),
-    holders=MORE_HOLDERS.format(changes="changes"),
-    added=ADDED_TO_TOTALS,
+# The rest of a statement that begins `WITH moves AS (…),`, one row a movement: token_id, from_account_id, to_account_id
+# (NULL: the empty side of a mint or a burn), amount, and number, how many transfers it is: 1, or -1 where one goes.
+# Rows are touched in the order of the tables' keys, balances before totals, so that writers wait in one direction only.
+MOVE = f"""
+changes AS (
+    SELECT token_id, account_id, sum(amount) AS amount, sum(number) AS transfers FROM (
+        SELECT token_id, to_account_id AS account_id, amount, number FROM moves WHERE to_account_id IS NOT NULL
+        UNION ALL
+        -- who sends to himself is on both sides, and did so once
+        SELECT token_id, from_account_id, -amount, CASE WHEN from_account_id = to_account_id THEN 0 ELSE number END
+        FROM moves WHERE from_account_id IS NOT NULL
+    ) AS sides GROUP BY token_id, account_id
+),
+changed AS (
+    {CHANGED_BALANCES.format(changes="changes")}
+),
+holders AS ({MORE_HOLDERS.format(changes="changes")}),
+sums AS (
+    SELECT token_id,
+           coalesce(sum(amount) FILTER (WHERE from_account_id IS NULL), 0) AS minted,
+           coalesce(sum(amount) FILTER (WHERE to_account_id IS NULL), 0) AS burned,
+           sum(number) AS transfers
+    FROM moves GROUP BY token_id
 )
+INSERT INTO token_totals AS totals (token_id, minted, burned, transfers, holders)
+SELECT sums.token_id, minted, burned, transfers, coalesce(holders.holders, 0)
+FROM sums LEFT JOIN holders USING (token_id) ORDER BY sums.token_id
+{ADDED_TO_TOTALS}
+"""  # noqa: S608  # our own constants
 
 _MOVED = "SELECT FROM transfers WHERE {side} = gone.account_id AND token_id = gone.token_id"
 
