@@ -1,8 +1,8 @@
 """The fast path: a page of a list from one statement, without Django's and Django REST framework's machinery.
 
-What a list is, and what is said of it, the views define; a test holds the two ways equal, to the byte. Here are only
-requests that a view would answer with a page in JSON, or with 304, of a list whose first step is enough. All others go
-on to Django untouched, and so does whatever fails: Django has the words for it.
+The views define the lists and their answers; a test compares both ways byte for byte. The fast path takes requests that
+a view would answer with a page in JSON, or with 304, of a list that its first statement completes. Django answers all
+others, and every request that fails here.
 
 Headers that do not depend on the rows come from Django's own middleware (`ResponseHeaders`), so hosts, HTTPS, CORS and
 security headers are decided in one place; content negotiation is Django REST framework's own.
@@ -151,7 +151,7 @@ class FastPath:
     def _respond(self, environ: Environ, listing: ListQuery[Any]) -> tuple[str, Headers, bytes] | None:
         """Status, headers and content; None when Django must answer.
 
-        Raises what Django raises again, and has the words for.
+        Raises what Django raises again, and answers.
         """
         headers = self._headers.get(environ, 200)
         if headers is None:
@@ -235,7 +235,7 @@ def _prefers_json(accept: str) -> bool:
 
 def _read(listing: ListQuery[Any]) -> tuple[Page, Snapshot] | None:
     """The page, when one statement is enough for it, and the snapshot that it was read in."""
-    reading: StagedQuery[Any] = listing.read  # type: ignore[assignment]  # `_understood` saw to it
+    reading: StagedQuery[Any] = listing.read  # type: ignore[assignment]  # checked by `_list_query`
     steps = reading.steps(listing.list_request.filters, listing.list_request.page)
     first = next(steps, None)
     if first is None:

@@ -24,14 +24,10 @@ WHERE to_account_id = %(account)s AND from_account_id IS DISTINCT FROM %(account
 
 _AFTER = "(block_height, tx_index, event_index) {} (%(height)s, %(tx_index)s, %(event_index)s)"
 
-_LATER = _SIDES.format(
-    condition=f"block_height > low AND block_height <= high AND {_AFTER.format('>')}",
-)
-_BEFORE = _SIDES.format(
-    condition=f"block_height = %(height)s AND {_AFTER.format('<=')}",
-)
+_LATER = _SIDES.format(condition=f"block_height > low AND block_height <= high AND {_AFTER.format('>')}")
+_BEFORE = _SIDES.format(condition=f"block_height = %(height)s AND {_AFTER.format('<=')}")
 
-# Every stretch but the first holds a transfer that is wanted. The token is no condition on an index: see balances.past.
+# Every stretch but the first holds a transfer of the pair. The token is no condition on an index: see `point_in_time`.
 PAGE = f"""
 SELECT found.* FROM (
     SELECT low, high FROM (

@@ -31,7 +31,7 @@ _RANGE = """(
 # A subquery and no join: addresses are looked up by id, whatever the planner expects of the number of rows.
 _ADDRESS = "(SELECT address FROM accounts WHERE id = account_id)"
 
-# In one value, for else what is said of the token would be said beside each holder.
+# Aggregated into one value, so that the columns of the token are not repeated for each holder.
 _AT_ONCE = f"""
 CROSS JOIN LATERAL (
     SELECT json_agg(json_build_array(amount, account_id, {_ADDRESS})) AS holders FROM ({{ranges}}) AS holder
