@@ -1,4 +1,4 @@
-"""Somebody else, in the middle of something."""
+"""A second worker on its own connection, paused in the middle of its work."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from django.db import connection
 
 
 def closing_connection(work: Callable[[], None]) -> None:
-    """What a thread is to do, and then with its connection."""
+    """Run `work` in a thread, then close the connection that Django opened for the thread."""
     try:
         work()
     finally:
@@ -16,7 +16,7 @@ def closing_connection(work: Callable[[], None]) -> None:
 
 
 def waits(locktype: str = "%") -> bool:
-    """Somebody waits for a lock of such a type (`pg_locks`, as LIKE has it)."""
+    """Return whether a session waits for a lock whose type matches the LIKE pattern `locktype`."""
     with connection.cursor() as cursor:
         # Not pg_stat_activity: within a transaction it answers what it answered first.
         cursor.execute("SELECT FROM pg_locks WHERE NOT granted AND locktype LIKE %s", [locktype])
@@ -24,8 +24,8 @@ def waits(locktype: str = "%") -> bool:
 
 
 @contextmanager
-def somebody(work: Callable[[Callable[[], None]], None]) -> Iterator[None]:
-    """Somebody else, on a connection of his own, is where his `work` calls what it is given; he goes on afterwards."""
+def paused_worker(work: Callable[[Callable[[], None]], None]) -> Iterator[None]:
+    """Run `work` in another thread up to where it calls its argument; let it go on when the block ends."""
     there, go_on = threading.Event(), threading.Event()
 
     def pause() -> None:

@@ -20,7 +20,7 @@ from events.outbox import store
 from events.outbox.message import Message, decode
 from events.queues.postgres import PostgresQueue
 from postgres.errors import Reaction, reaction
-from tests.balances.concurrent_worker import somebody
+from tests.balances.concurrent_worker import paused_worker
 from tests.balances.ledger_factories import apply_all, expect_conserved, of, processor, put, start_chain
 from tests.events.factories import CHAIN, Row
 from tests.polling import until
@@ -174,7 +174,7 @@ def test_a_frozen_checkpoint_pass_stops_no_other_for_long(monkeypatch: pytest.Mo
         except Exception:
             lost.append(True)
 
-    with somebody(work):
+    with paused_worker(work):
         until(lambda: checkpoints.step() or CheckpointWalk.objects.exists(), "a step of another one")
         Walker(threading.Event()).finish()
         until(lambda: CheckpointWalk.objects.get().height == 1_000_000 or checkpoints.step(), "all steps")

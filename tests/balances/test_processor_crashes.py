@@ -17,7 +17,7 @@ from events.outbox import store
 from events.queues.postgres import PostgresQueue
 from events.queues.sqs.queue import SqsQueue, SqsSettings
 from events.queues.sqs.relay import Relay
-from tests.balances.concurrent_worker import somebody
+from tests.balances.concurrent_worker import paused_worker
 from tests.balances.ledger_factories import apply_all, expect_conserved, of, processor, put
 from tests.conftest import ROOT, database_url
 from tests.events.factories import Row
@@ -125,7 +125,7 @@ def test_a_processor_that_is_frozen_in_a_batch_loses_it_to_others_and_goes_on_af
             one.chain_id = freeze
             one.run(until_applied=True)
 
-        with somebody(work):
+        with paused_worker(work):
             until(lambda: apply_all().messages == 1, "its message applied by another")
             with transaction.atomic():
                 ledger_lock.close(5)

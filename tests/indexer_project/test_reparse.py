@@ -193,7 +193,7 @@ def test_messages_that_wait_are_settled_and_old_copies_of_them_change_nothing(ri
     store.set_aside("poison", waiting[0].id, waiting[0].body, "why")
     assert f"settled {len(waiting)}" in reparse()
     assert ledger() == expected
-    assert store.depth() == store.Depth(0, 0), "a message that nobody could apply is settled too"
+    assert store.depth() == store.Depth(0, 0), "a dead letter is settled too"
     assert read_indexed_height().height == chain.heights[-1]
     apply_pending()
     assert ledger() == expected

@@ -12,7 +12,7 @@ from django.db import OperationalError, connection
 from postgres import locks
 from postgres.connections import connect, connect_async, require_writable
 from postgres.locks import Lock
-from tests.balances.concurrent_worker import closing_connection, somebody
+from tests.balances.concurrent_worker import closing_connection, paused_worker
 from tests.polling import until
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]
@@ -118,7 +118,7 @@ def test_a_session_lock_of_a_silent_process_is_free_again(monkeypatch: pytest.Mo
         except OperationalError:
             lost.append(True)
 
-    with somebody(work):
+    with paused_worker(work):
         until(lambda: locks.try_lock_session(Lock.CORRECTION), "the lock of the frozen process")
         locks.unlock_session(Lock.CORRECTION)
     assert lost, "it learns that it lost the lock"
